@@ -1,0 +1,386 @@
+"""Every number of the network and its training, one frozen dataclass per concern.
+
+The defaults are those of torchvision's `maskrcnn_resnet50_fpn`, so that its
+published COCO weights give their published AP; `Config.preset` names the
+departures. A config is checked as it is made, and goes to JSON and back whole.
+"""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+
+RESIZE_MODES = ("aspect", "square")
+BACKBONES = ("resnet18", "resnet50", "resnet101", "mobilenet_v2")
+NORMS = ("frozen", "batch")
+OPTIMIZERS = ("sgd", "adamw")
+
+
+def _check(condition, name, found, expected):
+    if not condition:
+        raise ValueError(f"config: {name} must be {expected}, found {found!r}")
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """How an image of any size becomes the network's input."""
+
+    # "aspect": pad right and below to a multiple of `divisor`.
+    # "square": pad to long_side x long_side, one shape for every image.
+    resize: str = "aspect"
+    short_side: int = 800  # pixels; the image is scaled until its short side is this
+    long_side: int = 1333  # pixels; ... unless its long side would pass this
+    divisor: int = 32  # pixels; the deepest stride of the backbone
+    mean: tuple = (0.485, 0.456, 0.406)  # RGB on [0, 1]; ImageNet
+    std: tuple = (0.229, 0.224, 0.225)  # RGB on [0, 1]; ImageNet
+
+    def __post_init__(self):
+        _check(self.resize in RESIZE_MODES, "image.resize", self.resize, RESIZE_MODES)
+        _check(
+            0 < self.short_side <= self.long_side,
+            "image.short_side",
+            self.short_side,
+            f"from 1 to image.long_side = {self.long_side}",
+        )
+        _check(self.divisor >= 1, "image.divisor", self.divisor, "at least 1")
+        if self.resize == "square":
+            _check(
+                self.long_side % self.divisor == 0,
+                "image.long_side",
+                self.long_side,
+                f"a multiple of image.divisor = {self.divisor} when resize is square",
+            )
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """ResNet or MobileNetV2, and the feature pyramid on it."""
+
+    name: str = "resnet50"
+    # ResNet: channels of the stem, 64 in the paper; MobileNetV2: alpha * 100.
+    width: int = 64
+    # "frozen": batch norm is a constant affine map, for pretrained weights and
+    # small batches. "batch": it learns, for training from scratch.
+    norm: str = "frozen"
+    norm_epsilon: float = 1e-5
+    fpn_channels: int = 256
+
+    def __post_init__(self):
+        _check(self.name in BACKBONES, "backbone.name", self.name, BACKBONES)
+        _check(self.norm in NORMS, "backbone.norm", self.norm, NORMS)
+        _check(self.width >= 8, "backbone.width", self.width, "at least 8")
+
+
+@dataclass(frozen=True)
+class RPNConfig:
+    """Anchors, objectness and proposals."""
+
+    anchor_sizes: tuple = (32, 64, 128, 256, 512)  # pixels, one per level P2..P6
+    anchor_ratios: tuple = (0.5, 1.0, 2.0)  # height over width
+    positive_iou: float = 0.7
+    negative_iou: float = 0.3
+    samples: int = 256  # anchors per image in the loss
+    positive_fraction: float = 0.5
+    nms_iou: float = 0.7
+    # Candidates per level before NMS, and proposals per image after it.
+    pre_nms_train: int = 2000
+    pre_nms_test: int = 1000
+    post_nms_train: int = 2000
+    post_nms_test: int = 1000
+
+    def __post_init__(self):
+        _check(
+            len(self.anchor_sizes) == 5,
+            "rpn.anchor_sizes",
+            self.anchor_sizes,
+            "five numbers, one for each of P2 to P6",
+        )
+        _check(
+            0 <= self.negative_iou <= self.positive_iou <= 1,
+            "rpn.negative_iou",
+            self.negative_iou,
+            f"from 0 to rpn.positive_iou = {self.positive_iou}",
+        )
+
+
+@dataclass(frozen=True)
+class RoIConfig:
+    """Sampling of RoIs, RoIAlign, box head and mask head."""
+
+    samples: int = 512  # RoIs per image in the losses
+    positive_fraction: float = 0.25
+    positive_iou: float = 0.5
+    box_weights: tuple = (10.0, 10.0, 5.0, 5.0)  # (dy, dx, dh, dw)
+    # False shifts features by half a pixel, as the published COCO weights were
+    # trained; True is right, and what training from scratch uses.
+    aligned: bool = False
+    box_size: int = 7  # RoIAlign cells a side
+    mask_size: int = 14  # RoIAlign cells a side; the mask has twice as many
+    box_units: int = 1024  # of each of the two hidden layers
+    mask_convs: int = 4
+    mask_channels: int = 256
+
+    def __post_init__(self):
+        _check(
+            0 < self.positive_fraction <= 1,
+            "roi.positive_fraction",
+            self.positive_fraction,
+            "above 0, at most 1",
+        )
+        _check(len(self.box_weights) == 4, "roi.box_weights", self.box_weights, "four")
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """From class scores to the final detections."""
+
+    min_score: float = 0.05
+    nms_iou: float = 0.5  # within one class
+    max_detections: int = 100  # per image
+    mask_threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimiser, schedule and freezing; one `step` is one batch."""
+
+    optimizer: str = "sgd"
+    learning_rate: float = 0.02  # at the top of the warm-up
+    batch_size: int = 16  # images
+    steps: int = 90_000
+    warmup_steps: int = 1000  # linear, from a thousandth of the learning rate
+    # The learning rate is multiplied by `decay_factor` at each of these shares
+    # of `steps`; 60k and 80k of 90k is Detectron's 1x schedule.
+    decay_at: tuple = (2 / 3, 8 / 9)
+    decay_factor: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4  # not on biases and norms
+    clip_norm: float | None = None  # global norm of the gradient
+    # Backbone stages that do not learn: 0 none, 1 the stem, 2 stem and C2, ...
+    frozen_stages: int = 0
+    max_objects: int = 100  # ground-truth slots per image
+
+    def __post_init__(self):
+        _check(
+            self.optimizer in OPTIMIZERS, "train.optimizer", self.optimizer, OPTIMIZERS
+        )
+        _check(
+            0 <= self.frozen_stages <= 5,
+            "train.frozen_stages",
+            self.frozen_stages,
+            "0 to 5",
+        )
+        _check(
+            all(0 < share < 1 for share in self.decay_at),
+            "train.decay_at",
+            self.decay_at,
+            "shares of `steps` between 0 and 1",
+        )
+        for name in ("batch_size", "steps", "max_objects"):
+            _check(
+                getattr(self, name) >= 1,
+                f"train.{name}",
+                getattr(self, name),
+                "at least 1",
+            )
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole: what the network is, how it is trained, what its classes are."""
+
+    classes: tuple = ()  # names without background; class 1 is classes[0]
+    image: ImageConfig = field(default_factory=ImageConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    rpn: RPNConfig = field(default_factory=RPNConfig)
+    roi: RoIConfig = field(default_factory=RoIConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        _check(
+            len(set(self.classes)) == len(self.classes),
+            "classes",
+            self.classes,
+            "names that differ",
+        )
+        _check(
+            self.rpn.post_nms_test >= self.detection.max_detections,
+            "detection.max_detections",
+            self.detection.max_detections,
+            f"at most rpn.post_nms_test = {self.rpn.post_nms_test}",
+        )
+        _check(
+            self.roi.samples <= self.rpn.post_nms_train + self.train.max_objects,
+            "roi.samples",
+            self.roi.samples,
+            "at most rpn.post_nms_train + train.max_objects",
+        )
+
+    @property
+    def num_outputs(self):
+        """Channels of the class scores: the classes and background."""
+        return len(self.classes) + 1
+
+    @classmethod
+    def preset(cls, name, classes=(), **changes):
+        """Makes a named config.
+
+        Args:
+            name: a key of `PRESETS`.
+            classes: names without background.
+            **changes: whole parts, or dicts that change some of their fields:
+                `Config.preset("tiny", classes=("cat",), train={"steps": 100})`.
+        Raises:
+            ValueError: for an unknown preset or field, or one that contradicts.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"config: no preset {name!r}; there are {list(PRESETS)}")
+        config = cls.from_dict({**PRESETS[name], "classes": tuple(classes)})
+        return config.replace(**changes)
+
+    def replace(self, **changes):
+        """Returns a config with some fields changed; dicts change parts of parts."""
+        return _merged(self, changes, "")
+
+    @classmethod
+    def from_dict(cls, values):
+        """Makes a config from nested dicts; what is absent keeps its default."""
+        return _merged(cls(), values, "")
+
+    @classmethod
+    def from_json(cls, text):
+        """Reads what `to_json` wrote."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"config: not JSON: {error}") from error
+        return cls.from_dict(values)
+
+    def to_dict(self):
+        """Returns nested dicts of plain values."""
+        return dataclasses.asdict(self)
+
+    def to_json(self):
+        """Returns JSON text with every field."""
+        return json.dumps(self.to_dict(), indent=2)
+
+
+def _merged(config, changes, path):
+    """Returns the frozen dataclass `config` with the (nested) `changes` made."""
+    if not isinstance(changes, dict):
+        raise ValueError(
+            f"config: {path or 'config'} must be a dict, found {changes!r}"
+        )
+    known = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    values = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise ValueError(
+                f"config: no field {path + name!r}; there are {sorted(known)}"
+            )
+        old = known[name]
+        if dataclasses.is_dataclass(old):
+            is_part = dataclasses.is_dataclass(value)
+            value = value if is_part else _merged(old, value, f"{path}{name}.")
+        else:
+            value = _like(old, value, path + name)
+        values[name] = value
+    return dataclasses.replace(config, **values)
+
+
+def _like(old, value, name):
+    """Gives `value` the type of the default `old`, or says what is wrong."""
+    if isinstance(old, tuple) and isinstance(value, (list, tuple)):
+        return tuple(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(old, bool) or isinstance(old, (str, tuple)):
+        right = isinstance(value, type(old))
+    elif isinstance(old, int):
+        right = is_number and value == int(value)
+        value = int(value) if right else value
+    else:  # a float, or None where a number may stand
+        right = is_number and math.isfinite(value) or (old is None and value is None)
+    if not right:
+        kind = "number" if old is None else type(old).__name__
+        raise ValueError(f"config: {name} must be a {kind}, found {value!r}")
+    return value
+
+
+# Runtime and accuracy of each stand in the README, as measured.
+PRESETS = {
+    # Toy scenes of 128 x 128 on two CPU cores in minutes, from scratch.
+    "tiny": {
+        "image": {"resize": "square", "short_side": 128, "long_side": 128},
+        "backbone": {
+            "name": "resnet18",
+            "width": 32,
+            "norm": "batch",
+            "fpn_channels": 64,
+        },
+        "rpn": {
+            "anchor_sizes": (16, 32, 48, 64, 96),
+            "samples": 64,
+            "pre_nms_train": 200,
+            "pre_nms_test": 200,
+            "post_nms_train": 200,
+            "post_nms_test": 100,
+        },
+        "roi": {
+            "samples": 48,
+            "aligned": True,
+            "box_units": 256,
+            "mask_convs": 2,
+            "mask_channels": 64,
+        },
+        "detection": {"max_detections": 20},
+        "train": {
+            "optimizer": "adamw",
+            "learning_rate": 1e-3,
+            "batch_size": 8,
+            "steps": 1000,
+            "warmup_steps": 50,
+            "max_objects": 8,
+        },
+    },
+    # Cats and dogs from MobileNetV2 with ImageNet weights.
+    "pets": {
+        "image": {
+            "resize": "square",
+            "short_side": 256,
+            "long_side": 256,
+            "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5),
+        },
+        "backbone": {"name": "mobilenet_v2", "width": 100, "fpn_channels": 128},
+        "rpn": {
+            "samples": 128,
+            "pre_nms_train": 500,
+            "pre_nms_test": 500,
+            "post_nms_train": 300,
+            "post_nms_test": 200,
+        },
+        "roi": {
+            "samples": 64,
+            "aligned": True,
+            "box_units": 512,
+            "mask_channels": 128,
+        },
+        "detection": {"max_detections": 20},
+        "train": {
+            "optimizer": "adamw",
+            "learning_rate": 5e-4,
+            "batch_size": 4,
+            "steps": 3000,
+            "warmup_steps": 100,
+            "max_objects": 8,
+        },
+    },
+    "resnet50_fpn": {},
+    # The paper's, on the fixed square that courses teach.
+    "resnet101_fpn": {
+        "image": {"resize": "square", "short_side": 800, "long_side": 1024},
+        "backbone": {"name": "resnet101"},
+    },
+}

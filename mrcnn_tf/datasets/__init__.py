@@ -1,0 +1,1 @@
+"""Images and their objects: the record, its readers, and batches for training."""
