@@ -37,7 +37,7 @@ class Evaluation(dict):
 
     def __str__(self):
         kinds = [kind for kind in ("box", "mask") if self[kind] is not None]
-        width = max(10, *(len(name) + 2 for name in self["classes"]))
+        width = max([10, *(len(name) + 2 for name in self["classes"])])
 
         def row(name, values):
             cells = (f"{'-' if value is None else f'{value:.3f}'}" for value in values)
