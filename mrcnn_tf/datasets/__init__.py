@@ -1,1 +1,35 @@
-"""Images and their objects: the record, its readers, and batches for training."""
+"""Images and their objects: the record, its readers, and batches for training.
+
+As with the package itself, importing this takes no time: `batches` alone brings
+TensorFlow.
+"""
+
+import importlib
+
+# Public names, each in the module that defines it.
+_NAMES = {
+    "Animals": "toy",
+    "Augment": "augment",
+    "Composed": "compose",
+    "Pets": "pets",
+    "Sample": "sample",
+    "Shapes": "toy",
+    "batches": "pipeline",
+    "read_image": "images",
+}
+_MODULES = ("augment", "compose", "images", "pets", "pipeline", "sample", "toy")
+
+__all__ = [*_NAMES, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        module = importlib.import_module(f"{__name__}.{_NAMES[name]}")
+        return getattr(module, name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
