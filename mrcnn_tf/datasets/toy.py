@@ -1,7 +1,8 @@
 """Generated scenes: nothing to download, no end to them, the same for everybody.
 
-`Shapes` is the easy set and the benchmark. Scene `i` of seed `s` depends on
-`(s, i)` alone: any order, any subset and any number of workers give the same scenes.
+`Shapes` is the easy set and the benchmark, `Animals` the one to look at. Scene
+`i` of seed `s` depends on `(s, i)` alone: any order, any subset and any number of
+workers give the same scenes.
 
 A scene is drawn as an image and an *owner map*: for each pixel the object seen
 there. Later objects overwrite earlier ones, which is occlusion; masks, boxes
@@ -14,6 +15,8 @@ import numpy as np
 
 from mrcnn_tf import rle
 from mrcnn_tf.datasets.sample import Sample
+from mrcnn_tf.datasets.toy_animals import ANIMALS, draw_animal
+from mrcnn_tf.datasets.toy_scenery import draw_scenery
 
 MIN_VISIBLE = 40  # pixels; an object that shows less is not labelled
 MIN_SIZE = 64  # pixels; in a smaller frame the objects do not fit
@@ -105,6 +108,83 @@ def _shape(label, y, x, half):
         return y * y + x * x <= half * half
     # The apex is at y = -half; the half-width grows from 0 there to `half` below.
     return (np.abs(y) <= half) & (np.abs(x) <= (y + half) / 2)
+
+
+class Animals(_Scenes):
+    """Cartoon animals in meadows, on beaches and on rugs, alone and in groups.
+
+    Two to six animals, from small to nearly the frame. About half of them are
+    the kin of the one before: of its class, its size, and touching it.
+
+    Args:
+        length: number of scenes.
+        seed: another seed is another dataset.
+        size: side of the image in pixels, at least 64.
+    Raises:
+        ValueError: for a length or seed below 0 or a size below 64.
+    """
+
+    classes = ANIMALS
+
+    def _draw(self, rng):
+        size = self.size
+        image = draw_scenery(size, rng)
+        owner = np.full((size, size), _NOBODY, np.int16)
+        herd = _herd(rng, len(self.classes))
+        for number, (label, x, y, height) in enumerate(herd):
+            x, y, height = x * size, y * size, height * size
+            _cast_shadow(image, x, y + height / 2, height)
+            animal = draw_animal(self.classes[label - 1], height, rng)
+            _paste(image, owner, animal, round(y), round(x), number)
+        image = np.rint(image.clip(0, 255)).astype(np.uint8)
+        return image, owner, [label for label, *_ in herd]
+
+
+def _herd(rng, class_count):
+    """Places animals; returns (class id, x, y, height) in sides of the frame.
+
+    Who stands lower in the frame stands nearer, and comes later in the list.
+    """
+    herd = []
+    for _ in range(rng.integers(2, 7)):
+        if herd and rng.random() < 0.5:
+            label, x, y, height = herd[-1]
+            x += rng.choice((-1, 1)) * rng.uniform(0.45, 0.7) * height
+            y += rng.uniform(-0.2, 0.2) * height
+            height *= rng.uniform(0.8, 1.25)
+        else:
+            label = int(rng.integers(1, class_count + 1))
+            height = 0.11 * 8 ** rng.uniform()  # each doubling is as likely
+            x, y = rng.uniform(0.1, 0.9), rng.uniform(0.2, 0.85)
+        height = min(height, 0.88)
+        x, y = np.clip(x, 0.05, 0.95), np.clip(y, 0.1, 0.9)
+        herd.append((label, x, y, height))
+    return sorted(herd, key=lambda animal: animal[2] + animal[3] / 2)
+
+
+def _cast_shadow(image, x, y, height):
+    """Darkens an ellipse of the ground, softly, in place; pixels."""
+    rows, columns = np.ogrid[: image.shape[0], : image.shape[1]]
+    away = ((columns - x) / (0.4 * height)) ** 2 + ((rows - y) / (0.1 * height)) ** 2
+    image *= (1 - 0.35 * np.clip(1.5 - away, 0, 1))[..., None]
+
+
+def _paste(image, owner, animal, y, x, number):
+    """Lays an animal centred on (y, x) over image and owner map, in place.
+
+    It owns the pixels that it covers by half or more.
+    """
+    side, size = len(animal), len(image)
+    top, left = y - side // 2, x - side // 2
+    rows = slice(max(0, top), min(size, top + side))
+    columns = slice(max(0, left), min(size, left + side))
+    animal = animal[
+        rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+    ]
+    colour, coverage = animal[..., :3], animal[..., 3]
+    image[rows, columns] *= 1 - coverage[..., None]
+    image[rows, columns] += colour
+    owner[rows, columns][coverage >= 0.5] = number
 
 
 def trimap_of(owner):
