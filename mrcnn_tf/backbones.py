@@ -1,0 +1,147 @@
+"""Backbones: an image to feature maps C2..C5 at strides 4, 8, 16, 32.
+
+Batch norm is either frozen (an affine map with the statistics of pretraining; the
+weights count as not trainable) or learns.
+"""
+
+import keras
+from keras import layers
+
+STRIDES = (4, 8, 16, 32)
+
+# Blocks in each of the stages C2..C5, and whether they are bottlenecks.
+RESNETS = {
+    "resnet18": ((2, 2, 2, 2), False),
+    "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
+}
+
+
+def build(config):
+    """Builds the backbone that a config names.
+
+    Args:
+        config: `BackboneConfig`.
+    Returns:
+        keras.Model: float32 [B, H, W, 3], normalised, to a list of four feature
+        maps [B, H / s, W / s, C_s] for the strides s of `STRIDES`.
+    """
+    if config.name == "mobilenet_v2":
+        return mobilenet_v2(config.width / 100, config.norm)
+    blocks, bottleneck = RESNETS[config.name]
+    return resnet(
+        blocks,
+        bottleneck,
+        config.width,
+        config.norm,
+        config.norm_epsilon,
+        name=config.name,
+    )
+
+
+def resnet(blocks, bottleneck, width=64, norm="frozen", epsilon=1e-5, name="resnet"):
+    """A residual network.
+
+    Args:
+        blocks: number of blocks in each of C2..C5.
+        bottleneck: True for 1x1, 3x3, 1x1 (ResNet-50 up); False for 3x3, 3x3.
+        width: channels of the stem, 64 in the paper.
+        norm: "frozen" or "batch".
+        epsilon: of batch norm; 0 for torchvision's first COCO weights.
+    Returns:
+        keras.Model, as `build`.
+    Source: He et al. 2015. The stride is in the 3x3 convolution ("v1.5") and
+        padding is symmetric, both as in torchvision. TensorFlow's "same" pads
+        more at the end where a stride is 2: half a stride of shift per stage.
+    """
+    image = keras.Input((None, None, 3), name="image")
+    x = _conv(image, width, 7, 2, "stem_conv")  # [B, H/2, W/2, width]
+    x = _norm(x, norm, epsilon, "stem_norm")
+    x = layers.ReLU(name="stem_relu")(x)
+    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # after ReLU 0 is the least
+    x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)  # [B, H/4, W/4, width]
+    block = _bottleneck if bottleneck else _basic_block
+    outputs = []
+    for stage, count in enumerate(blocks):
+        channels = width * 2**stage
+        for index in range(count):
+            stride = 2 if stage > 0 and index == 0 else 1
+            x = block(x, channels, stride, norm, epsilon, f"c{stage + 2}_{index}")
+        outputs.append(x)
+    return keras.Model(image, outputs, name=name)
+
+
+def _basic_block(x, channels, stride, norm, epsilon, name):
+    shortcut = x
+    y = _conv(x, channels, 3, stride, f"{name}_conv1")
+    y = layers.ReLU(name=f"{name}_relu1")(_norm(y, norm, epsilon, f"{name}_norm1"))
+    y = _conv(y, channels, 3, 1, f"{name}_conv2")
+    y = _norm(y, norm, epsilon, f"{name}_norm2")
+    return _join(shortcut, y, channels, stride, norm, epsilon, name)
+
+
+def _bottleneck(x, channels, stride, norm, epsilon, name):
+    shortcut = x
+    y = _conv(x, channels, 1, 1, f"{name}_conv1")
+    y = layers.ReLU(name=f"{name}_relu1")(_norm(y, norm, epsilon, f"{name}_norm1"))
+    y = _conv(y, channels, 3, stride, f"{name}_conv2")
+    y = layers.ReLU(name=f"{name}_relu2")(_norm(y, norm, epsilon, f"{name}_norm2"))
+    y = _conv(y, 4 * channels, 1, 1, f"{name}_conv3")
+    y = _norm(y, norm, epsilon, f"{name}_norm3")
+    return _join(shortcut, y, 4 * channels, stride, norm, epsilon, name)
+
+
+def _join(shortcut, y, channels, stride, norm, epsilon, name):
+    """Adds the shortcut, projected where the shape has changed."""
+    if stride != 1 or shortcut.shape[-1] != channels:
+        shortcut = _conv(shortcut, channels, 1, stride, f"{name}_shortcut_conv")
+        shortcut = _norm(shortcut, norm, epsilon, f"{name}_shortcut_norm")
+    y = layers.Add(name=f"{name}_add")([shortcut, y])
+    return layers.ReLU(name=f"{name}_out")(y)
+
+
+def _conv(x, channels, size, stride, name):
+    """A convolution with symmetric padding; batch norm follows, so no bias."""
+    if stride > 1 and size > 1:
+        x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    else:
+        padding = "same"
+    return layers.Conv2D(
+        channels,
+        size,
+        stride,
+        padding,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+
+
+def _norm(x, norm, epsilon, name):
+    return layers.BatchNormalization(
+        epsilon=epsilon, momentum=0.9, trainable=norm == "batch", name=name
+    )(x)
+
+
+def mobilenet_v2(alpha=1.0, norm="frozen"):
+    """MobileNetV2 of Keras Applications, tapped at strides 4 to 32.
+
+    Args:
+        alpha: width multiplier.
+        norm: "frozen" or "batch".
+    Returns:
+        keras.Model, as `build`. It wants images in [-1, 1].
+    Source: Sandler et al. 2018. C2..C4 are the expanded features just before the
+        next stride, the widest at each size.
+    """
+    network = keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), alpha=alpha, include_top=False, weights=None
+    )
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = norm == "batch"
+    taps = ("block_3", "block_6", "block_13")
+    outputs = [network.get_layer(f"{name}_expand_relu").output for name in taps]
+    outputs.append(network.get_layer("out_relu").output)
+    return keras.Model(network.input, outputs, name="mobilenet_v2")

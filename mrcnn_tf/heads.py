@@ -1,0 +1,71 @@
+"""Box head and mask head: what each RoI is, where exactly, and its shape."""
+
+import keras
+from keras import layers
+
+
+def box_head(channels, num_outputs, size=7, units=1024):
+    """Builds the box head.
+
+    Args:
+        channels: of the RoI features.
+        num_outputs: classes and background.
+        size: RoIAlign cells a side.
+        units: of each of the two hidden layers.
+    Returns:
+        keras.Model: RoI features [N, size, size, channels] to class logits
+        [N, num_outputs] and box deltas [N, num_outputs, 4], one box per class.
+    Source: Lin et al. 2017, "2fc"; background has a box too, never used, so that
+        published weights fit.
+    """
+    rois = keras.Input((size, size, channels), name="roi_features")
+    x = layers.Flatten(name="flatten")(rois)  # [N, size * size * channels]
+    x = layers.Dense(units, activation="relu", name="fc1")(x)
+    x = layers.Dense(units, activation="relu", name="fc2")(x)
+    logits = layers.Dense(
+        num_outputs,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        name="class_logits",
+    )(x)
+    deltas = layers.Dense(
+        num_outputs * 4,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+        name="box_deltas",
+    )(x)
+    deltas = layers.Reshape((num_outputs, 4), name="deltas_by_class")(deltas)
+    return keras.Model(rois, [logits, deltas], name="box_head")
+
+
+def mask_head(channels, num_outputs, size=14, convs=4, hidden=256):
+    """Builds the mask head, a small fully convolutional network.
+
+    Args:
+        channels: of the RoI features.
+        num_outputs: classes and background.
+        size: RoIAlign cells a side.
+        convs: number of 3x3 convolutions.
+        hidden: their channels.
+    Returns:
+        keras.Model: RoI features [N, size, size, channels] to mask logits
+        [N, 2 * size, 2 * size, num_outputs], one mask per class: classes do not
+        compete, the box head has already chosen.
+    Source: He et al. 2017, figure 4, right.
+    """
+    rois = keras.Input((size, size, channels), name="roi_features")
+    x = rois
+    for index in range(convs):
+        x = layers.Conv2D(
+            hidden,
+            3,
+            padding="same",
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=f"conv{index + 1}",
+        )(x)
+    x = layers.Conv2DTranspose(
+        hidden, 2, 2, activation="relu", kernel_initializer="he_normal", name="upsample"
+    )(x)  # [N, 2 * size, 2 * size, hidden]
+    logits = layers.Conv2D(
+        num_outputs, 1, kernel_initializer="he_normal", name="mask_logits"
+    )(x)
+    return keras.Model(rois, logits, name="mask_head")

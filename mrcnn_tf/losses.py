@@ -1,0 +1,159 @@
+"""The five losses.
+
+Each function returns one value per image, already divided by the count over the
+whole batch: their sum is the loss, and a value that is not finite names its image.
+Slots with label -1 are empty.
+"""
+
+import keras
+import tensorflow as tf
+
+NAMES = ("objectness", "anchor_box", "class", "box", "mask")
+
+SMOOTH_L1_BETA = 1 / 9  # Detectron: quadratic below a ninth
+
+
+def smooth_l1(targets, predictions):
+    """Smooth L1, elementwise: quadratic near zero, linear beyond `SMOOTH_L1_BETA`.
+
+    Source: Girshick 2015, with Detectron's beta.
+    """
+    error = tf.abs(targets - predictions)
+    quadratic = 0.5 * error**2 / SMOOTH_L1_BETA
+    return tf.where(error < SMOOTH_L1_BETA, quadratic, error - 0.5 * SMOOTH_L1_BETA)
+
+
+def objectness_loss(labels, logits):
+    """Is there an object at this anchor? Binary cross-entropy.
+
+    Args:
+        labels: int32 [B, S], 1 object, 0 background, -1 empty.
+        logits: float32 [B, S].
+    Returns:
+        float32 [B]; the sum is the mean over all sampled anchors of the batch.
+    """
+    target = tf.cast(labels == 1, tf.float32)
+    loss = tf.nn.sigmoid_cross_entropy_with_logits(target, logits)
+    used = labels >= 0
+    return _per_image(loss, used) / _count(used)
+
+
+def anchor_box_loss(labels, targets, deltas):
+    """Where exactly is the object of this anchor? Smooth L1 on positives.
+
+    Args:
+        labels: int32 [B, S].
+        targets, deltas: float32 [B, S, 4].
+    Returns:
+        float32 [B]; the sum is divided by all sampled anchors of the batch.
+    """
+    loss = tf.reduce_sum(smooth_l1(targets, deltas), axis=-1)  # [B, S]
+    return _per_image(loss, labels == 1) / _count(labels >= 0)
+
+
+def class_loss(labels, logits):
+    """What is in this RoI? Softmax cross-entropy with background as class 0.
+
+    Args:
+        labels: int32 [B, R], 0 background, -1 empty.
+        logits: float32 [B, R, K + 1].
+    Returns:
+        float32 [B]; the sum is the mean over all sampled RoIs of the batch.
+    """
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+    used = labels >= 0
+    return _per_image(loss, used) / _count(used)
+
+
+def roi_box_loss(labels, targets, deltas):
+    """Where exactly is it? Smooth L1 on the true class's box of the positives.
+
+    Args:
+        labels: int32 [B, R].
+        targets: float32 [B, R, 4].
+        deltas: float32 [B, R, K + 1, 4].
+    Returns:
+        float32 [B]; the sum is divided by all sampled RoIs of the batch, so that
+        an image with many objects does not weigh more than its RoIs.
+    Source: Girshick 2015; divided as torchvision's fastrcnn_loss does.
+    """
+    own = tf.gather(deltas, tf.maximum(labels, 0), batch_dims=2)  # [B, R, 4]
+    loss = tf.reduce_sum(smooth_l1(targets, own), axis=-1)  # [B, R]
+    return _per_image(loss, labels > 0) / _count(labels >= 0)
+
+
+def mask_loss(labels, targets, logits):
+    """Which of its pixels? Binary cross-entropy on the true class's mask alone.
+
+    Args:
+        labels: int32 [B, M], class; only positives count.
+        targets: float32 [B, M, m, m], 0 to 1.
+        logits: float32 [B, M, m, m, K + 1].
+    Returns:
+        float32 [B]; the sum is the mean over pixels of the batch's positives.
+    Source: He et al. 2017, section 3.
+    """
+    own = tf.gather(
+        tf.transpose(logits, [0, 1, 4, 2, 3]), tf.maximum(labels, 0), batch_dims=2
+    )  # [B, M, m, m]
+    loss = tf.nn.sigmoid_cross_entropy_with_logits(targets, own)
+    loss = tf.reduce_mean(loss, axis=[2, 3])  # [B, M]
+    return _per_image(loss, labels > 0) / _count(labels > 0)
+
+
+def _per_image(loss, used):
+    """Sums [B, N] over the slots in use: [B]."""
+    return tf.reduce_sum(tf.where(used, loss, 0.0), axis=1)
+
+
+def _count(used):
+    """How many slots of the batch are in use; at least 1, for a batch of none."""
+    return tf.maximum(tf.reduce_sum(tf.cast(used, tf.float32)), 1.0)
+
+
+@keras.saving.register_keras_serializable("mrcnn_tf")
+class RPNLosses(keras.layers.Layer):
+    """The RPN's two losses at the sampled anchors, each float32 [B].
+
+    Call it with index, labels, targets of `targets.RPNTargets` and the RPN's
+    outputs: lists of logits [B, A_l] and of deltas [B, A_l, 4].
+    """
+
+    def call(self, index, labels, targets, logits, deltas):
+        logits = tf.concat(logits, axis=1)  # [B, A]
+        deltas = tf.concat(deltas, axis=1)  # [B, A, 4]
+        sampled_logits = tf.gather(logits, index, batch_dims=1)  # [B, S]
+        sampled_deltas = tf.gather(deltas, index, batch_dims=1)  # [B, S, 4]
+        return (
+            objectness_loss(labels, sampled_logits),
+            anchor_box_loss(labels, targets, sampled_deltas),
+        )
+
+    def compute_output_spec(self, index, labels, targets, logits, deltas):
+        return tuple(keras.KerasTensor(index.shape[:1], "float32") for _ in range(2))
+
+
+@keras.saving.register_keras_serializable("mrcnn_tf")
+class RoILosses(keras.layers.Layer):
+    """The heads' three losses, each float32 [B].
+
+    Call it with labels [B, R], box targets [B, R, 4] and mask targets [B, M, m, m]
+    of `targets.RoITargets`, and the heads' outputs by RoI: class logits
+    [B * R, K + 1], box deltas [B * R, K + 1, 4], mask logits [B * M, m, m, K + 1].
+    """
+
+    def call(
+        self, labels, box_targets, mask_targets, class_logits, box_deltas, mask_logits
+    ):
+        rois, masks = labels.shape[1], mask_targets.shape[1]
+        class_logits = tf.reshape(class_logits, [-1, rois, *class_logits.shape[1:]])
+        box_deltas = tf.reshape(box_deltas, [-1, rois, *box_deltas.shape[1:]])
+        mask_logits = tf.reshape(mask_logits, [-1, masks, *mask_logits.shape[1:]])
+        return (
+            class_loss(labels, class_logits),
+            roi_box_loss(labels, box_targets, box_deltas),
+            mask_loss(labels[:, :masks], mask_targets, mask_logits),
+        )
+
+    def compute_output_spec(self, labels, *others):
+        return tuple(keras.KerasTensor(labels.shape[:1], "float32") for _ in range(3))

@@ -1,0 +1,73 @@
+"""Masks between the two frames they live in: the image's, and an RoI's m x m."""
+
+import numpy as np
+import tensorflow as tf
+
+from mrcnn_tf import roi
+
+
+def crop_targets(masks, boxes, object_index, size):
+    """Cuts each RoI's target mask out of its object's full mask.
+
+    Args:
+        masks: uint8 [B, G, H, W], 0 or 1.
+        boxes: float32 [B, R, 4], RoIs in pixels.
+        object_index: int32 [B, R], the slot of G that each RoI matched.
+        size: m, target pixels a side (28).
+    Returns:
+        float32 [B, R, m, m], share of object in each cell, 0 to 1.
+    Source: He et al. 2017, section 3.1, with RoIAlign's sampling: half-pixel
+        correct (`aligned`), two samples a cell each way.
+    """
+    batch, slots = tf.shape(masks)[0], tf.shape(masks)[1]
+    planes = tf.reshape(masks, [batch * slots, tf.shape(masks)[2], tf.shape(masks)[3]])
+    planes = tf.cast(planes, tf.float32)[..., None]  # [B * G, H, W, 1]
+    plane = tf.range(batch)[:, None] * slots + object_index  # [B, R]
+    crops = roi.roi_align([planes], boxes, size, [1], aligned=True, image_index=plane)
+    return crops[..., 0]  # [B, R, m, m]
+
+
+def paste(probabilities, box, height, width, threshold=0.5):
+    """Lays one predicted mask into its image.
+
+    Args:
+        probabilities: float32 [m, m], the RoI's mask.
+        box: four floats (y1, x1, y2, x2) in image pixels; may leave the image.
+        height, width: of the image in pixels.
+        threshold: pixels at or above it are object.
+    Returns:
+        bool [height, width].
+    Source: detectron2's paste: the mask is sampled bilinearly at the centre of
+        each pixel, and is zero outside. (torchvision truncates the box to whole
+        pixels first, which moves edges by up to a pixel.)
+    """
+    size = len(probabilities)
+    y1, x1, y2, x2 = (float(edge) for edge in box)
+    pasted = np.zeros((height, width), bool)
+    # Half a mask cell outside the box the bilinear sample still sees the mask.
+    margin_y, margin_x = (y2 - y1) / size, (x2 - x1) / size
+    top, bottom = _pixel_range(y1 - margin_y, y2 + margin_y, height)
+    left, right = _pixel_range(x1 - margin_x, x2 + margin_x, width)
+    if y2 <= y1 or x2 <= x1 or bottom <= top or right <= left:
+        return pasted
+    rows = _interpolation(top, bottom, y1, y2, size)  # [h, m]
+    columns = _interpolation(left, right, x1, x2, size)  # [w, m]
+    pasted[top:bottom, left:right] = rows @ probabilities @ columns.T >= threshold
+    return pasted
+
+
+def _pixel_range(low, high, limit):
+    """First and last + 1 of the pixels between two positions, inside the image."""
+    return max(int(np.floor(low)), 0), min(int(np.ceil(high)), limit)
+
+
+def _interpolation(first, last, low, high, size):
+    """Weights that sample `size` mask cells at pixel centres: [last - first, size].
+
+    Bilinear interpolation on a regular grid is separable: one matrix for rows, one
+    for columns, each row of which holds at most two weights.
+    """
+    centers = np.arange(first, last) + 0.5
+    position = (centers - low) / (high - low) * size - 0.5  # in mask cells
+    distance = np.abs(position[:, None] - np.arange(size))
+    return np.maximum(1.0 - distance, 0.0).astype(np.float32)

@@ -1,0 +1,228 @@
+"""RoIPool and RoIAlign: cut a fixed grid of features out of the pyramid for a box.
+
+`tf.image.crop_and_resize` samples bilinearly on a regular grid from one corner of
+a box to the other. RoIAlign samples at the centres of sub-cells instead. Both agree
+when the box is first moved onto the first and last sample (`_sample_range`), the
+crop is twice the output a side, and a 2x2 mean follows. Used plainly, with the box
+as it is, `crop_and_resize` is off by more than a feature cell.
+
+All levels are sampled in one call: the feature maps are laid side by side on one
+canvas (`_Atlas`), and each box is moved to where its level lies.
+"""
+
+import keras
+import tensorflow as tf
+
+from mrcnn_tf import boxes as box_ops
+
+SAMPLES_PER_CELL = 2  # each way
+
+
+def fpn_level(boxes, min_level=2, max_level=5):
+    """The pyramid level that each box is cut from: large boxes from coarse levels.
+
+    Args:
+        boxes: float32 [..., 4], in pixels.
+        min_level, max_level: levels P2 to P5.
+    Returns:
+        int32 [...], `min_level` to `max_level`.
+    Source: Lin et al. 2017 (FPN), equation 1: 224 pixels is level 4. The 1e-6 is
+        torchvision's, so that a box of exactly 112 lands on level 3.
+    """
+    side = tf.sqrt(box_ops.area(boxes))
+    # log2 of an empty box is -inf, which the clip turns into the finest level.
+    level = 4.0 + tf.math.log(side / 224.0) / tf.math.log(2.0)
+    level = tf.floor(level + 1e-6)
+    return tf.cast(tf.clip_by_value(level, min_level, max_level), tf.int32)
+
+
+def roi_align(features, boxes, output_size, strides, aligned=True, image_index=None):
+    """Cuts a grid of bilinear samples for each box from its pyramid level.
+
+    Args:
+        features: list of float32 [B, H_l, W_l, C], fine to coarse. With one map,
+            every box is cut from it; with four, from its `fpn_level`.
+        boxes: float32 [B, R, 4], (y1, x1, y2, x2) in image pixels.
+        output_size: S, cells a side.
+        strides: image pixels per cell of each map.
+        aligned: True puts cell centres at half-integers, as pixels have them.
+            False is the original, half a cell off, and stretches boxes under one
+            cell to one cell.
+    Returns:
+        float32 [B, R, S, S, C]. Samples up to one cell outside the map take its
+        edge, those further out are zero.
+    Source: He et al. 2017, section 3; numbers as torchvision.ops.roi_align with
+        sampling_ratio=2.
+    """
+    atlas = _Atlas(features)
+    if len(features) == 1:
+        level = tf.zeros(tf.shape(boxes)[:2], tf.int32)
+    else:
+        level = fpn_level(boxes, 2, 1 + len(features)) - 2  # [B, R]
+    stride = tf.gather(tf.constant(strides, tf.float32), level)[..., None]  # [B, R, 1]
+    first, last = _sample_range(boxes / stride, output_size, aligned)  # [B, R, 2]
+    size = tf.gather(atlas.sizes, level)  # [B, R, 2]
+    origin = tf.gather(atlas.origins, level)
+
+    if image_index is None:
+        image_index = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
+    count = SAMPLES_PER_CELL * output_size
+    corners = tf.concat([origin + first, origin + last], axis=-1)  # [B, R, 4]
+    crops = tf.image.crop_and_resize(
+        atlas.canvas,
+        tf.reshape(corners / atlas.scale, [-1, 4]),
+        tf.reshape(image_index, [-1]),
+        [count, count],
+    )  # [B * R, count, count, C]
+    inside = _inside(first, last, size, count)  # [B * R, count, count, 1]
+    cells = tf.nn.avg_pool2d(
+        crops * inside, SAMPLES_PER_CELL, SAMPLES_PER_CELL, "VALID"
+    )
+    shape = tf.concat([tf.shape(boxes)[:2], tf.shape(cells)[1:]], axis=0)
+    return tf.reshape(cells, shape)  # [B, R, S, S, C]
+
+
+class _Atlas:
+    """Feature maps on one canvas: the finest on top, the others in a row below.
+
+    Each map has a rim of one cell that repeats its edge, for the samples that fall
+    up to a cell outside. Attributes: `canvas` float32 [B, H, W, C]; `sizes` float32
+    [L, 2], rows and columns of each map; `origins` float32 [L, 2], where cell
+    (0, 0) of each lies; `scale` float32 [4], what crop_and_resize divides by.
+    """
+
+    def __init__(self, features):
+        rim = [[0, 0], [1, 1], [1, 1], [0, 0]]
+        padded = [tf.pad(feature, rim, "SYMMETRIC") for feature in features]
+        shapes = [tf.shape(feature)[1:3] for feature in padded]
+        top, below = padded[0], padded[1:]
+        offsets = [tf.zeros(2, tf.int32)]
+        if below:
+            column = 0
+            for shape in shapes[1:]:
+                offsets.append(tf.stack([shapes[0][0], column]))
+                column += shape[1]
+            height = shapes[1][0]  # the next finest is the tallest below
+            row = tf.concat([_grow(m, height, tf.shape(m)[2]) for m in below], axis=2)
+            width = tf.maximum(shapes[0][1], column)
+            self.canvas = tf.concat(
+                [_grow(top, shapes[0][0], width), _grow(row, height, width)], axis=1
+            )
+        else:
+            self.canvas = top
+        self.sizes = tf.cast(tf.stack(shapes) - 2, tf.float32)
+        self.origins = tf.cast(tf.stack(offsets) + 1, tf.float32)
+        last_cell = tf.shape(self.canvas)[1:3] - 1
+        self.scale = tf.cast(tf.tile(last_cell, [2]), tf.float32)
+
+
+def _grow(maps, height, width):
+    """Pads [B, h, w, C] with zeros to [B, height, width, C]."""
+    shape = tf.shape(maps)
+    return tf.pad(maps, [[0, 0], [0, height - shape[1]], [0, width - shape[2]], [0, 0]])
+
+
+def _sample_range(boxes, output_size, aligned):
+    """Where the first and the last sample of each box lie, in cells.
+
+    Args:
+        boxes: float32 [B, R, 4], in cells of the box's own map.
+    Returns:
+        first, last: float32 [B, R, 2], (y, x).
+    """
+    start, end = tf.split(boxes, 2, axis=-1)
+    if aligned:
+        start, end = start - 0.5, end - 0.5
+    else:
+        end = tf.maximum(end, start + 1.0)
+    # The box holds `count` sub-cells a side; a sample lies in the middle of each.
+    half = (end - start) / (2 * SAMPLES_PER_CELL * output_size)
+    return start + half, end - half
+
+
+def _inside(first, last, size, count):
+    """1 for samples at most one cell outside their map, else 0."""
+    share = tf.linspace(0.0, 1.0, count)  # [count]
+    position = first[..., None] + share * (last - first)[..., None]  # [B, R, 2, count]
+    inside = (position >= -1.0) & (position <= size[..., None])
+    inside = tf.cast(tf.reshape(inside, [-1, 2, count]), tf.float32)
+    return inside[:, 0, :, None, None] * inside[:, 1, None, :, None]
+
+
+def roi_pool(features, boxes, output_size, stride):
+    """Fast R-CNN's RoIPool: the maximum over each cell of a rounded box.
+
+    Args:
+        features: float32 [B, H, W, C].
+        boxes: float32 [B, R, 4], in image pixels.
+        output_size: S, cells a side.
+        stride: image pixels per feature cell.
+    Returns:
+        float32 [B, R, S, S, C]. Cells that hold no feature are zero.
+    Source: Girshick 2015, section 2.1; numbers as torchvision.ops.roi_pool. The
+        box is rounded to whole cells, then cut into cells that are rounded again:
+        the two errors that RoIAlign removes. For lessons: S * S passes over R
+        whole feature maps.
+    """
+    height, width = tf.shape(features)[1], tf.shape(features)[2]
+    corners = tf.round(boxes / stride)  # [B, R, 4]
+    start, end = tf.split(corners, 2, axis=-1)
+    cell = tf.maximum(end - start + 1.0, 1.0) / output_size  # [B, R, 2]
+    ticks = tf.range(output_size, dtype=tf.float32)
+    low = start[..., None] + tf.floor(ticks * cell[..., None])  # [B, R, 2, S]
+    high = start[..., None] + tf.math.ceil((ticks + 1.0) * cell[..., None])
+    rows = tf.range(tf.cast(height, tf.float32))
+    columns = tf.range(tf.cast(width, tf.float32))
+    # Membership of every feature row and column in every cell.
+    in_row = (rows >= low[:, :, 0, :, None]) & (rows < high[:, :, 0, :, None])
+    in_column = (columns >= low[:, :, 1, :, None]) & (columns < high[:, :, 1, :, None])
+    lowest = features.dtype.min
+
+    def over_columns(column_cell):
+        mask = column_cell[:, :, None, :, None]  # [B, R, 1, W, 1]
+        return tf.reduce_max(tf.where(mask, features[:, None], lowest), axis=3)
+
+    def over_rows(maxima, row_cell):
+        mask = row_cell[..., None]  # [B, R, H, 1]
+        return tf.reduce_max(tf.where(mask, maxima, lowest), axis=2)
+
+    columns_done = [over_columns(in_column[:, :, x]) for x in range(output_size)]
+    cells = [
+        tf.stack([over_rows(m, in_row[:, :, y]) for m in columns_done], axis=2)
+        for y in range(output_size)
+    ]
+    pooled = tf.stack(cells, axis=2)  # [B, R, S, S, C]
+    return tf.where(pooled == lowest, 0.0, pooled)
+
+
+@keras.saving.register_keras_serializable("mrcnn_tf")
+class RoIAlign(keras.layers.Layer):
+    """`roi_align` in the graph, RoIs flattened: [B * R, S, S, C].
+
+    Heads treat every RoI alike, so its image no longer matters after this.
+    """
+
+    supports_jit = False  # CropAndResize has no XLA kernel
+
+    def __init__(self, output_size, strides, aligned=True, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = output_size
+        self.strides = tuple(strides)
+        self.aligned = aligned
+
+    def call(self, features, boxes):
+        crops = roi_align(features, boxes, self.output_size, self.strides, self.aligned)
+        channels = features[0].shape[-1]
+        return tf.reshape(crops, [-1, self.output_size, self.output_size, channels])
+
+    def compute_output_spec(self, features, boxes):
+        shape = (None, self.output_size, self.output_size, features[0].shape[-1])
+        return keras.KerasTensor(shape, features[0].dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "output_size": self.output_size,
+            "strides": self.strides,
+            "aligned": self.aligned,
+        }
