@@ -140,7 +140,7 @@ say "installing TensorFlow, Jupyter and the rest: $size, 2 to 5 minutes"
 echo incomplete >"$state_file"
 .venv/bin/python -m pip --disable-pip-version-check --log "$log" install \
     --prefer-binary -r requirements.txt -e ".[$extras]" || explain_pip_failure
-.venv/bin/python -c 'import tensorflow, pycocotools.mask, jupyterlab, mrcnn_tf' ||
-    fail "everything is installed, but does not load; the lines above say why."
+.venv/bin/python -c 'import tensorflow, pycocotools.mask, jupyterlab, mrcnn_tf' \
+    2>>"$log" || fail "all is installed but does not load; the end of $log says why."
 echo "$wanted" >"$state_file"
 say "done"
