@@ -4,7 +4,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
-from matplotlib.patheffects import Normal, Stroke
 
 # Okabe and Ito 2008, colours that colour-blind people tell apart; black left out.
 PALETTE = (
@@ -21,7 +20,7 @@ def color(index):
     return (base, 0.5 * base + 0.5, 0.55 * base)[shade]
 
 
-def blend(image, mask, color, alpha=0.45):
+def blend(image, mask, color, alpha=0.4):
     """Lays a translucent colour over the pixels of a mask.
 
     Args:
@@ -84,19 +83,22 @@ def panels(count, columns=4, height_to_width=1.0, titles=None):
     axes = axes.ravel().tolist()
     for panel in axes:
         panel.set_axis_off()
-    for panel, title in zip(axes, titles or [], strict=False):
-        panel.set_title(title, fontsize=FONT_SIZE + 2)
+    if titles:
+        for panel, title in zip(axes[:count], titles, strict=True):
+            panel.set_title(title, fontsize=FONT_SIZE + 2)
     return figure, axes[:count]
 
 
 def check_image(image):
-    """Raises ValueError unless `image` is uint8 [H, W, 3]."""
+    """Returns `image` as an array; raises ValueError unless it is uint8 [H, W, 3]."""
+    image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
             f"the image must be uint8 [H, W, 3], found {image.dtype} "
             f"{list(image.shape)}; multiply a float image on [0, 1] by 255 and use "
             ".astype(np.uint8)"
         )
+    return image
 
 
 def show_image(image, title=None, axes=None):
@@ -118,21 +120,18 @@ def show_image(image, title=None, axes=None):
 
 
 def draw_lines(axes, lines, colors, width, style="solid"):
-    """Draws polylines [N, P, 2] of points (x, y), on a thin shadow.
+    """Draws polylines.
 
     Args:
         axes: where.
-        lines: float [N, P, 2] in pixels.
+        lines: float [N, P, 2], P points (x, y) each, in pixels.
         colors: one colour, or N.
         width: in points.
         style: a line style of matplotlib.
     """
     drawn = LineCollection(
-        lines, colors=colors, linewidths=width, linestyles=style, capstyle="round"
+        lines, colors=colors, linewidths=width, linestyles=style, capstyle="projecting"
     )
-    # The shadow keeps a line in sight on a background of its own colour.
-    shadow = Stroke(linewidth=width + 1, foreground="black", alpha=0.5)
-    drawn.set_path_effects([shadow, Normal()])
     axes.add_collection(drawn, autolim=False)
 
 

@@ -66,9 +66,9 @@ def loss_curves(history, title=None):
 
     Args:
         history: dict from name to a value for each epoch, as `fit(...).history`, or
-            a list of such rows, as `csv.DictReader` reads a `CSVLogger`'s file.
-            Names without "loss" in them are left out; those that start with "val_"
-            are validation.
+            a list of rows, as `csv.DictReader` reads a `CSVLogger`'s file. "loss" is
+            the total, names that start with "val_" are validation, and "epoch" and
+            "learning_rate" are left out.
         title: text above the picture.
     Returns:
         the matplotlib figure.
@@ -78,11 +78,13 @@ def loss_curves(history, title=None):
     if not isinstance(history, dict):
         rows = list(history)
         history = {name: [row[name] for row in rows] for name in (rows or [{}])[0]}
-    names = [name.removeprefix("val_") for name in history if "loss" in name]
-    names = sorted({*names}, key=lambda name: (name != "loss", names.index(name)))
+    # The total first; a dict rather than a set keeps the order of the others.
+    names = dict.fromkeys(name.removeprefix("val_") for name in history)
+    names = [name for name in names if name not in ("epoch", "learning_rate")]
+    names.sort(key=lambda name: name != "loss")
     if not names:
         raise ValueError(f"no losses to draw; the names are {list(history)}")
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     plt.close(figure)
     for index, name in enumerate(names):
         # The total stands out: black and wide.
@@ -91,11 +93,13 @@ def loss_curves(history, title=None):
             if key in history:
                 values = [_number(value) for value in history[key]]
                 epochs = np.arange(1, len(values) + 1)
-                # A single epoch is a point, which a line would not show.
+                # One epoch alone is a point, which a line would not show.
                 marker = "o" if len(values) == 1 else None
-                axes.plot(
-                    epochs, values, style, c=tone, lw=width, marker=marker, label=key
-                )
+                axes.plot(epochs, values, style, color=tone, lw=width, marker=marker)
+        label = "total" if name == "loss" else name.replace("_", " ")
+        axes.plot([], [], color=tone, lw=width, label=label)
+    if any(key.startswith("val_") for key in history):
+        axes.plot([], [], "--", color="gray", label="dashed: validation")
     axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None), title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

@@ -8,6 +8,7 @@ from mrcnn_tf import rle
 from mrcnn_tf.result import Result
 from mrcnn_tf.visualize.canvas import (
     FONT_SIZE,
+    PALETTE,
     blend,
     box_lines,
     check_image,
@@ -21,9 +22,9 @@ from mrcnn_tf.visualize.canvas import (
 
 PARTS = ("masks", "outlines", "boxes", "labels")
 _TRIMAP = {
-    1: ("object", "#E69F00"),
-    2: ("background", "#0072B2"),
-    3: ("border", "#F0E442"),
+    1: ("object", PALETTE[0]),
+    2: ("background", PALETTE[5]),
+    3: ("border", PALETTE[6]),
 }
 _LINE_WIDTH = 1.5  # points
 
@@ -36,9 +37,13 @@ def semantic_map(objects, height, width):
         height, width: size of the map in pixels.
     Returns:
         int32 [H, W], class ids, 0 where there is no object.
+    Raises:
+        ValueError: if the objects have boxes only.
     """
     class_map = np.zeros((height, width), np.int32)
     classes, rles = objects.classes, _rles(objects)
+    if len(rles) != len(classes):
+        raise ValueError(f"{len(classes)} objects but {len(rles)} masks to paint")
     for index in _by_score(objects)[::-1]:
         class_map[rle.decode(rles[index])] = classes[index]
     return class_map
@@ -71,7 +76,7 @@ def draw(
         ValueError: if the image is not uint8 [H, W, 3], the objects belong to an
             image of another size, or `show` or `color_by` is unknown.
     """
-    check_image(image)
+    image = check_image(image)
     if not set(show) <= set(PARTS):
         raise ValueError(f"show must be some of {PARTS}, found {show!r}")
     if color_by not in ("instance", "class"):
@@ -87,17 +92,17 @@ def draw(
     keys = objects.classes - 1 if color_by == "class" else range(len(objects.classes))
     colors = [color(int(key)) for key in keys]
     order = _by_score(objects)
-    masks = (
-        [rle.decode(mask) for mask in rles] if {"masks", "outlines"} & {*show} else []
-    )
-
-    if "masks" in show and masks:
-        for index in order[::-1]:
-            image = blend(image, masks[index], colors[index])
+    # From the lowest score up, none where there are boxes only. Masks are decoded
+    # one at a time: all of a large photograph's would fill the memory.
+    upwards = order[::-1] if rles else ()
+    if "masks" in show:
+        for index in upwards:
+            image = blend(image, rle.decode(rles[index]), colors[index])
     axes = show_image(image, title, axes)
-    if "outlines" in show and masks:
-        for index in order[::-1]:
-            draw_lines(axes, outline(masks[index]), colors[index], _LINE_WIDTH)
+    if "outlines" in show:
+        for index in upwards:
+            lines = outline(rle.decode(rles[index]))
+            draw_lines(axes, lines, colors[index], _LINE_WIDTH)
     if "boxes" in show:
         draw_lines(axes, box_lines(objects.boxes), colors, _LINE_WIDTH)
     if "labels" in show:
@@ -123,7 +128,7 @@ def draw_boxes(image, boxes, before=None, title=None, line_width=1.0, axes=None)
     Raises:
         ValueError: if an argument has another shape.
     """
-    check_image(image)
+    image = check_image(image)
     axes = show_image(image, title, axes)
     boxes = _check_boxes("boxes", boxes)
     styles = [(boxes, "solid")]
@@ -186,8 +191,7 @@ def grid(images, titles=None, columns=4):
     Raises:
         ValueError: if an image is not uint8 [H, W, 3].
     """
-    for image in images:
-        check_image(image)
+    images = [check_image(image) for image in images]
     shape = max((image.shape[0] / image.shape[1] for image in images), default=1)
     figure, axes = panels(len(images), columns, shape, titles)
     for panel, image in zip(axes, images, strict=True):
@@ -207,7 +211,11 @@ def _by_score(objects):
 
 
 def _name(class_id, classes):
-    return classes[class_id - 1] if classes else f"class {class_id}"
+    if not classes:
+        return f"class {class_id}"
+    if class_id > len(classes):
+        raise ValueError(f"class {class_id} has no name: there are {tuple(classes)}")
+    return classes[class_id - 1]
 
 
 def _label(objects, index, classes):
@@ -226,7 +234,7 @@ def _check_boxes(name, boxes):
 
 def _draw_map(image, values, names, title, axes):
     """Draws an int map [H, W]; `names` maps a value to (name, colour)."""
-    check_image(image)
+    image = check_image(image)
     values = np.asarray(values)
     if values.shape != image.shape[:2]:
         raise ValueError(
