@@ -4,6 +4,8 @@ Batch norm is either frozen (an affine map with the statistics of pretraining; t
 weights count as not trainable) or learns.
 """
 
+from pathlib import Path
+
 import keras
 from keras import layers
 
@@ -27,7 +29,7 @@ def build(config):
         maps [B, H / s, W / s, C_s] for the strides s of `STRIDES`.
     """
     if config.name == "mobilenet_v2":
-        return mobilenet_v2(config.width / 100, config.norm)
+        return mobilenet_v2(config.width, config.norm)
     blocks, bottleneck = RESNETS[config.name]
     return resnet(
         blocks,
@@ -124,20 +126,18 @@ def _norm(x, norm, epsilon, name):
     )(x)
 
 
-def mobilenet_v2(alpha=1.0, norm="frozen"):
+def mobilenet_v2(width=100, norm="frozen"):
     """MobileNetV2 of Keras Applications, tapped at strides 4 to 32.
 
     Args:
-        alpha: width multiplier.
+        width: alpha, the width multiplier, in hundredths.
         norm: "frozen" or "batch".
     Returns:
         keras.Model, as `build`. It wants images in [-1, 1].
     Source: Sandler et al. 2018. C2..C4 are the expanded features just before the
         next stride, the widest at each size.
     """
-    network = keras.applications.MobileNetV2(
-        input_shape=(None, None, 3), alpha=alpha, include_top=False, weights=None
-    )
+    network = _mobilenet_v2(width)
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = norm == "batch"
@@ -145,3 +145,54 @@ def mobilenet_v2(alpha=1.0, norm="frozen"):
     outputs = [network.get_layer(f"{name}_expand_relu").output for name in taps]
     outputs.append(network.get_layer("out_relu").output)
     return keras.Model(network.input, outputs, name="mobilenet_v2")
+
+
+def _mobilenet_v2(width):
+    return keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), alpha=width / 100, include_top=False, weights=None
+    )
+
+
+def load_mobilenet_v2(backbone, width, path):
+    """Gives a MobileNetV2 backbone the weights of Keras Applications.
+
+    Args:
+        backbone: what `mobilenet_v2` returned.
+        width: alpha in hundredths, as the file's.
+        path: of a `.weights.h5` file of the network without its top.
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is of another network or alpha. No weight has
+            changed then.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file of MobileNetV2 weights")
+    source = _mobilenet_v2(width)
+    try:
+        source.load_weights(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"{path}: not the weights of a MobileNetV2 of alpha {width / 100} "
+            f"without top: {error}"
+        ) from error
+    for layer in backbone.layers:
+        layer.set_weights(source.get_layer(layer.name).get_weights())
+
+
+def freeze(backbone, stages):
+    """Holds the first stages of a backbone still.
+
+    Args:
+        backbone: what `build` returned.
+        stages: 0 for none, 1 for the stem, 2 for stem and C2, ... 5 for all.
+    """
+    if stages == 0:
+        return
+    stem_ends = ("stem_pool", "expanded_conv_project_BN")
+    names = [layer.name for layer in backbone.layers]
+    if stages == 1:
+        last = next(names.index(name) for name in stem_ends if name in names)
+    else:
+        last = names.index(backbone.output_names[stages - 2])
+    for layer in backbone.layers[: last + 1]:
+        layer.trainable = False

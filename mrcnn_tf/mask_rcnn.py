@@ -29,6 +29,7 @@ from mrcnn_tf.proposals import Proposals
 from mrcnn_tf.result import Result
 from mrcnn_tf.roi import RoIAlign
 from mrcnn_tf.targets import RoITargets, RPNTargets
+from mrcnn_tf.training.optimizer import make_optimizer
 
 
 @keras.saving.register_keras_serializable("mrcnn_tf")
@@ -54,6 +55,7 @@ class MaskRCNN(keras.Model):
         self.config = config
         channels = config.backbone.fpn_channels
         self.backbone = backbones.build(config.backbone)
+        backbones.freeze(self.backbone, config.train.frozen_stages)
         self.fpn = fpn.build([c.shape[-1] for c in self.backbone.outputs], channels)
         self.rpn = rpn.build(channels, len(config.rpn.anchor_ratios))
         self.box_head = heads.box_head(
@@ -89,6 +91,16 @@ class MaskRCNN(keras.Model):
         """Losses where there is ground truth among the inputs, else detections."""
         graph = self.training_graph if "boxes" in inputs else self.inference_graph
         return graph({name: inputs[name] for name in graph.input}, training=training)
+
+    def compile(self, optimizer=None, jit_compile=False, **kwargs):
+        """Prepares `fit`; without an optimizer, with the one of `config.train`.
+
+        Biases and norms are kept from weight decay, whichever the optimiser.
+        """
+        if optimizer is None:
+            optimizer = make_optimizer(self.config.train)
+        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
+        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
 
     @property
     def metrics(self):

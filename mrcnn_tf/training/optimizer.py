@@ -1,4 +1,4 @@
-"""Learning-rate schedule and optimiser."""
+"""The learning rate over time, and the optimiser that follows it."""
 
 import keras
 
@@ -38,12 +38,17 @@ class WarmupStep(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def optimizer(config):
-    """Makes the optimiser of a `TrainConfig`, its schedule within."""
+def make_optimizer(config):
+    """Makes the optimiser of a `TrainConfig`, its schedule within.
+
+    Returns:
+        keras.optimizers.Optimizer. AdamW's and SGD's weight decay is decoupled from
+        the gradient (Loshchilov and Hutter 2019), and scaled by the learning rate.
+    """
     rate = WarmupStep(
         config.learning_rate,
         config.warmup_steps,
-        [int(share * config.steps) for share in config.decay_at],
+        [round(share * config.steps) for share in config.decay_at],
         config.decay_factor,
     )
     shared = {"weight_decay": config.weight_decay, "global_clipnorm": config.clip_norm}

@@ -1,0 +1,58 @@
+"""Opens a dataset by its name or its folder, in three splits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrcnn_tf.datasets.compose import Composed
+from mrcnn_tf.datasets.pets import Pets
+from mrcnn_tf.datasets.toy import Animals, Shapes
+
+TOYS = {"shapes": Shapes, "animals": Animals}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """One dataset in three parts that share no image; `test` is for the end."""
+
+    train: Any
+    val: Any
+    test: Any
+
+
+def load(source, size=128, compose=0):
+    """Opens a dataset.
+
+    Args:
+        source: "shapes" or "animals" for toy scenes, or a folder laid out as
+            Oxford-IIIT Pets' archives are.
+        size: pixels a side, of scenes that are generated or composed.
+        compose: 0 for the photographs as they are; n to compose scenes of one to
+            n objects from them.
+    Returns:
+        `Splits`. Generated splits are without end for training, of 200 scenes else.
+    Raises:
+        ValueError: if the source is neither.
+    """
+    if str(source) in TOYS:
+        toy = TOYS[str(source)]
+        return Splits(
+            toy(1_000_000, seed=1, size=size),
+            toy(200, seed=2, size=size),
+            toy(200, seed=3, size=size),
+        )
+    if not (Path(source) / "annotations" / "trimaps").is_dir():
+        raise ValueError(
+            f"{source}: expected one of {sorted(TOYS)}, or a folder that holds "
+            "annotations/trimaps/ and images/ as Oxford-IIIT Pets does"
+        )
+    photos = [Pets(source, split) for split in ("train", "val", "test")]
+    if compose:
+        lengths = (1_000_000, 200, 200)
+        photos = [
+            Composed(photo, length, seed=seed, size=size, max_objects=compose)
+            for seed, (photo, length) in enumerate(
+                zip(photos, lengths, strict=True), start=1
+            )
+        ]
+    return Splits(*photos)

@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""Trains a preset on a dataset, then measures it on the test split.
+
+Examples:
+    scripts/train.py --data shapes --preset tiny --run runs/shapes
+    scripts/train.py --data ~/oxford_pets --compose 4 --preset pets --run runs/pets \\
+        --backbone-weights mobilenet_v2_1.0_no_top.weights.h5
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+
+def main(arguments=None):
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="shapes, animals, or a folder")
+    parser.add_argument(
+        "--compose",
+        type=int,
+        default=0,
+        metavar="N",
+        help="compose scenes of 1 to N objects from the photographs",
+    )
+    parser.add_argument("--preset", default="tiny", help="see mrcnn_tf/config.py")
+    parser.add_argument("--run", required=True, type=Path, help="folder of the run")
+    parser.add_argument(
+        "--steps", type=int, help="batches to train, if not the preset's"
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=10,
+        help="parts of the run, each followed by validation",
+    )
+    parser.add_argument(
+        "--backbone-weights",
+        type=Path,
+        help="MobileNetV2 weights of Keras Applications, without top",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+
+    import keras
+
+    import mrcnn_tf as mr
+    from mrcnn_tf.backbones import load_mobilenet_v2
+
+    train = {} if options.steps is None else {"steps": options.steps}
+    config = mr.Config.preset(options.preset, train=train)
+    size = config.image.long_side
+    splits = mr.datasets.load(options.data, size=size, compose=options.compose)
+    config = config.replace(classes=splits.train.classes)
+    print(
+        f"training {options.preset} on {options.data} for {config.train.steps} steps of "
+        f"{config.train.batch_size} images; classes {', '.join(config.classes)}; "
+        f"into {options.run}/",
+        flush=True,
+    )
+
+    keras.utils.set_random_seed(options.seed)
+    model = mr.MaskRCNN(config)
+    if options.backbone_weights:
+        load_mobilenet_v2(
+            model.backbone, config.backbone.width, options.backbone_weights
+        )
+    options.run.mkdir(parents=True, exist_ok=True)
+    (options.run / "config.json").write_text(config.to_json())
+    batches = mr.datasets.batches(
+        splits.train,
+        config,
+        training=True,
+        seed=options.seed,
+        augment=mr.datasets.Augment(),
+    )
+    validation = mr.datasets.batches(splits.val, config, training=False)
+    model.compile()
+    start = time.monotonic()
+    model.fit(
+        batches,
+        steps_per_epoch=max(1, config.train.steps // options.epochs),
+        epochs=options.epochs,
+        validation_data=validation,
+        callbacks=mr.training.callbacks(options.run),
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    print(f"trained in {(time.monotonic() - start) / 60:.1f} minutes")
+    evaluation = mr.evaluate(model, splits.test)
+    print(evaluation)
+    (options.run / "test_ap.txt").write_text(f"{evaluation}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
