@@ -15,6 +15,8 @@ root=$PWD
 state_file=.venv/mrcnn_tf-setup
 log=.venv/mrcnn_tf-setup.log
 
+trap 'fail "interrupted; run this again for the rest."' INT TERM
+
 say() { printf 'setup: %s\n' "$*"; }
 
 fail() {
@@ -142,5 +144,6 @@ echo incomplete >"$state_file"
     --prefer-binary -r requirements.txt -e ".[$extras]" || explain_pip_failure
 .venv/bin/python -c 'import tensorflow, pycocotools.mask, jupyterlab, mrcnn_tf' \
     2>>"$log" || fail "all is installed but does not load; the end of $log says why."
+rm -f "$log"
 echo "$wanted" >"$state_file"
 say "done"
