@@ -6,9 +6,12 @@ image comes from the seed and its place in the stream alone, so the same seed gi
 the same batches whatever the threads do.
 """
 
+import atexit
 import functools
 import logging
 import math
+import threading
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +19,17 @@ import tensorflow as tf
 from mrcnn_tf import rle
 
 _logger = logging.getLogger(__name__)
+
+# TensorFlow's threads load ahead until their buffers are full. One that calls
+# Python while the interpreter shuts down aborts or hangs the process, so at exit
+# loading fails at once, and the buffers are left a moment to fill.
+_exiting = threading.Event()
+
+
+@atexit.register
+def _stop_loading():
+    _exiting.set()
+    time.sleep(0.3)  # seconds
 
 
 def network_size(height, width, image_config):
@@ -104,6 +118,8 @@ def batches(dataset, config, training, seed=0, augment=None):
         return np.random.default_rng((seed, epoch)).permutation(count)
 
     def load(place):
+        if _exiting.is_set():
+            raise RuntimeError("Python is shutting down")
         index, rng = place, None
         if training:
             index = order(place // count)[place % count]
