@@ -14,7 +14,7 @@ _SMALL = 512  # pixels; up to here an image is shown with its pixels as squares
 
 
 def color(index):
-    """Returns a colour, float64 [3] RGB on [0, 1]; paler, then darker, beyond seven."""
+    """Returns a colour, float64 [3] RGB on [0, 1]; seven hues, then paler, darker."""
     base = np.array(to_rgb(PALETTE[index % len(PALETTE)]))
     shade = index // len(PALETTE) % 3
     return (base, 0.5 * base + 0.5, 0.55 * base)[shade]
@@ -70,7 +70,7 @@ def panels(count, columns=4, height_to_width=1.0, titles=None):
     """
     columns = max(1, min(count, columns))
     rows = max(1, -(-count // columns))
-    side = min(5, 12 / columns)  # inches; 12 is about what a notebook shows
+    side = min(6, 12 / columns)  # inches; 12 is about what a notebook shows
     heading = 0.3 if titles else 0
     figure, axes = plt.subplots(
         rows,
