@@ -176,7 +176,7 @@ def roi_pool(features, boxes, output_size, stride):
     # Membership of every feature row and column in every cell.
     in_row = (rows >= low[:, :, 0, :, None]) & (rows < high[:, :, 0, :, None])
     in_column = (columns >= low[:, :, 1, :, None]) & (columns < high[:, :, 1, :, None])
-    lowest = features.dtype.min
+    lowest = tf.float32.min
 
     def over_columns(column_cell):
         mask = column_cell[:, :, None, :, None]  # [B, R, 1, W, 1]

@@ -1,0 +1,133 @@
+"""RoIAlign and RoIPool by hand."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mrcnn_tf import masks, roi
+
+RAMP = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)  # 5 y + x
+
+
+def test_aligned_on_a_ramp():
+    # A ramp's bilinear mean over a cell is its value at the cell's centre. Pixel
+    # (y, x) has its centre at (y + 0.5, x + 0.5): value 5 (y - 0.5) + (x - 0.5).
+    box = np.array([[[1, 1, 3, 3]]], np.float32)
+    cells = roi.roi_align([RAMP], box, 2, [1], aligned=True)[0, 0, ..., 0]
+    np.testing.assert_allclose(cells, [[6, 7], [11, 12]], atol=1e-5)
+
+
+def test_not_aligned_is_half_a_pixel_off():
+    box = np.array([[[1, 1, 3, 3]]], np.float32)
+    cells = roi.roi_align([RAMP], box, 2, [1], aligned=False)[0, 0, ..., 0]
+    np.testing.assert_allclose(cells, [[9, 10], [14, 15]], atol=1e-5)
+
+
+def test_crop_and_resize_as_it_stands_is_neither():
+    normalized = np.array([[1, 1, 3, 3]], np.float32) / 5
+    naive = tf.image.crop_and_resize(RAMP, normalized, [0], [2, 2])[0, ..., 0]
+    assert np.abs(naive - [[6, 7], [11, 12]]).max() > 1
+
+
+def test_levels():
+    sides = np.array([1, 111.9, 112, 223.9, 224, 448, 5000], np.float32)
+    square = np.stack([0 * sides, 0 * sides, sides, sides], axis=-1)
+    assert roi.fpn_level(square).numpy().tolist() == [2, 2, 3, 3, 4, 5, 5]
+    assert roi.fpn_level(np.zeros((1, 4), np.float32)).numpy().tolist() == [2]
+
+
+def test_each_box_is_cut_from_its_level_and_image():
+    strides = (4, 8, 16, 32)
+    # Every map holds its own number: 10 * image + level.
+    features = [
+        np.stack(
+            [np.full((512 // s, 256 // s, 3), 10 * b + level + 2) for b in range(2)]
+        ).astype(np.float32)
+        for level, s in enumerate(strides)
+    ]
+    sides = np.array([50, 120, 230, 250], np.float32)
+    square = np.stack([0 * sides, 0 * sides, sides, sides], axis=-1)[None]
+    boxes = np.concatenate([square, square])
+    crops = roi.roi_align(features, boxes, 7, strides)
+    level = roi.fpn_level(boxes).numpy()
+    expected = 10 * np.arange(2)[:, None] + level
+    np.testing.assert_allclose(
+        crops.numpy(), np.broadcast_to(expected[..., None, None, None], crops.shape)
+    )
+
+
+def test_empty_slots_pass_through_forward_and_backward():
+    features = [tf.ones([1, 64 // s, 64 // s, 2]) for s in (4, 8, 16, 32)]
+    boxes = tf.zeros([1, 3, 4])
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        crops = roi.roi_align(features, boxes, 7, (4, 8, 16, 32))
+        total = tf.reduce_sum(crops)
+    assert crops.shape == (1, 3, 7, 7, 2)
+    assert all(np.isfinite(g).all() for g in tape.gradient(total, features))
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_gradient_is_the_transpose(aligned):
+    # <align(f), c> == <f, gradient(c)> for a linear map.
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.normal(size=(2, 8, 9, 3)), tf.float32)
+    corners = rng.uniform(-8, 80, (2, 6, 2, 2))
+    boxes = np.concatenate([corners.min(2), corners.max(2)], -1).astype(np.float32)
+    cotangent = tf.constant(rng.normal(size=(2, 6, 7, 7, 3)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        product = tf.reduce_sum(
+            roi.roi_align([features], boxes, 7, [8], aligned) * cotangent
+        )
+    gradient = tape.gradient(product, features)
+    assert float(tf.reduce_sum(gradient * features)) == pytest.approx(
+        float(product), rel=1e-4
+    )
+
+
+def test_roi_pool_takes_the_largest():
+    box = np.array([[[0, 0, 3, 3]]], np.float32)  # cells 0 to 3, inclusive
+    cells = roi.roi_pool(RAMP, box, 2, 1.0)[0, 0, ..., 0]
+    np.testing.assert_array_equal(cells, [[6, 8], [16, 18]])
+
+
+def test_roi_pool_outside_is_zero():
+    box = np.array([[[20, 20, 24, 24]]], np.float32)
+    assert not roi.roi_pool(RAMP, box, 2, 1.0).numpy().any()
+
+
+def test_mask_targets_of_the_object_each_roi_matched():
+    planes = np.zeros((1, 2, 64, 64), np.uint8)
+    planes[0, 0, 8:40, 8:40] = 1
+    planes[0, 1, 8:24, 8:40] = 1  # the upper half
+    box = np.array([[[8, 8, 40, 40]] * 2], np.float32)
+    targets = masks.crop_targets(planes, box, np.array([[0, 1]]), 28).numpy()[0]
+    # Cells on the edge see a little of the outside: bilinear samples reach there.
+    np.testing.assert_allclose(targets[0, 1:-1, 1:-1], 1, atol=1e-5)
+    assert 0.5 < targets[0].min() < 1
+    np.testing.assert_allclose(targets[1, 1:13, 1:-1], 1, atol=1e-5)
+    np.testing.assert_allclose(targets[1, 15:], 0, atol=1e-5)
+
+
+def test_paste_undoes_crop():
+    rows, columns = np.ogrid[:100, :120]
+    disc = (rows - 45) ** 2 + (columns - 60) ** 2 < 30**2
+    box = [14, 29, 76, 91]
+    target = masks.crop_targets(
+        disc[None, None].astype(np.uint8), np.array([[box]], np.float32), [[0]], 28
+    )[0, 0].numpy()
+    pasted = masks.paste(target, box, 100, 120)
+    assert (pasted & disc).sum() / (pasted | disc).sum() > 0.98
+
+
+def test_paste_of_a_full_mask_fills_its_box():
+    pasted = masks.paste(np.ones((28, 28), np.float32), (2, 3, 7, 9), 10, 12)
+    expected = np.zeros((10, 12), bool)
+    expected[2:7, 3:9] = True
+    np.testing.assert_array_equal(pasted, expected)
+
+
+@pytest.mark.parametrize("box", [(-9, -9, -2, -2), (50, 50, 60, 60), (3, 3, 3, 5)])
+def test_paste_outside_or_empty(box):
+    assert not masks.paste(np.ones((28, 28), np.float32), box, 10, 12).any()
