@@ -41,10 +41,13 @@ MAY_IMPORT = {
     "targets": GEOMETRY | {"config"},
     "losses": GEOMETRY | {"config"},
     "detections": GEOMETRY | {"config", "proposals"},
-    # Of datasets, how any image becomes RGB.
-    "mask_rcnn": GEOMETRY | NETWORK | STAGES | {"config", "result", "datasets"},
+    # Of datasets, how any image becomes RGB; of training, the optimizer of a preset.
+    "mask_rcnn": GEOMETRY
+    | NETWORK
+    | STAGES
+    | {"config", "result", "datasets", "training"},
     "datasets": {"config", "boxes", "masks", "rle"},
-    "training": {"config", "datasets", "evaluation", "mask_rcnn"},
+    "training": {"config", "datasets", "evaluation"},
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},
     "visualize": {"rle", "result", "datasets"},
 }

@@ -1,5 +1,6 @@
 """What surrounds the code: versions, requirements, scripts and their messages."""
 
+import ast
 import os
 import re
 import shutil
@@ -38,6 +39,24 @@ def test_requirements_are_those_of_the_package():
     notebooks = project["optional-dependencies"]["notebooks"]
     assert listed == {*project["dependencies"], *notebooks}
     assert all(re.fullmatch(r"[a-z-]+>=[0-9.]+", line) for line in listed)
+
+
+def test_public_methods_have_docstrings():
+    keras_names = {"build", "call", "compute_output_spec", "get_config"}
+    bare = []
+    for path in sorted((ROOT / "mrcnn_tf").rglob("*.py")):
+        for owner in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(owner, ast.ClassDef) or owner.name.startswith("_"):
+                continue
+            bare += [
+                f"{path.name}: {owner.name}.{method.name}"
+                for method in owner.body
+                if isinstance(method, ast.FunctionDef)
+                and not method.name.startswith("_")
+                and method.name not in keras_names
+                and not ast.get_docstring(method)
+            ]
+    assert bare == []
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
