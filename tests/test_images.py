@@ -1,5 +1,7 @@
 """Every kind of image file and array, made here, and what each must become."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +159,12 @@ def test_as_rgb_gives_three_channels(shape):
 def test_as_rgb_says_what_is_wrong(image, message):
     with pytest.raises(ValueError, match=message):
         as_rgb(image)
+
+
+def test_readers_do_not_bring_tensorflow():
+    code = (
+        "import sys; from mrcnn_tf import datasets as d; "
+        "d.Composed, d.Pets, d.Sample, d.Shapes, d.Augment, d.read_image; "
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

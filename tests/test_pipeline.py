@@ -1,6 +1,8 @@
 """Batches: sizes by hand, boxes and masks together, order, determinism, faults."""
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -294,3 +296,16 @@ class Faulty(Listed):
 def test_faults_of_a_sample_name_the_image(dataset, message, training):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         arrays(batches(dataset, config_of(batch=1), training), 3)
+
+
+def test_python_may_exit_while_batches_load():
+    # Without the exit hook this aborts or hangs.
+    code = """
+from mrcnn_tf import Config
+from mrcnn_tf.datasets import Shapes, batches
+shapes = Shapes(1000)
+config = Config.preset("tiny", classes=shapes.classes)
+iterator = iter(batches(shapes, config, training=True))
+next(iterator)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,202 @@
+"""Composed scenes: disjoint masks, tight boxes, a consistent trimap, reproducible."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrcnn_tf import rle
+from mrcnn_tf.datasets.augment import Augment, distort_colors, flip_horizontal
+from mrcnn_tf.datasets.compose import Composed
+from mrcnn_tf.datasets.pets import Pets
+from mrcnn_tf.datasets.sample import Sample
+
+PETS = Path(__file__).parents[2] / "shared" / "data" / "oxford_pets"
+
+
+class Discs:
+    """Photographs of one disc each; disc i has colour (40 * i, 0, 255) on grey."""
+
+    classes = ("even", "odd")
+
+    def __init__(self, length=4, radius=30, centre=(60, 80), with_trimap=True):
+        self.length, self.radius, self.centre = length, radius, centre
+        self.with_trimap = with_trimap
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        y, x = np.ogrid[:120, :160]
+        distance = np.hypot(y - self.centre[0], x - self.centre[1])
+        disc = distance < self.radius
+        image = np.full((120, 160, 3), 128, np.uint8)
+        image[distance < self.radius + 3] = 40 * index, 0, 255
+        trimap = np.where(disc, 1, np.where(distance < self.radius + 6, 3, 2))
+        mask = rle.encode(disc)
+        return Sample(
+            image,
+            rle.box(mask)[None],
+            [1 + index % 2],
+            (mask,),
+            trimap=trimap.astype(np.uint8) if self.with_trimap else None,
+            image_id=index,
+        )
+
+
+def check(sample, size):
+    """What must hold in every scene."""
+    assert max(sample.height, sample.width) == size
+    masks = sample.dense_masks()
+    assert masks.sum(axis=0).max(initial=0) <= 1  # each pixel has one owner
+    np.testing.assert_array_equal(sample.trimap == 1, masks.any(axis=0))
+    for mask, box in zip(masks, sample.boxes, strict=True):
+        rows, columns = np.nonzero(mask)
+        assert len(rows) >= 100
+        tight = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+        assert box.tolist() == tight
+
+
+@pytest.mark.parametrize("with_trimap", [True, False])
+def test_scenes_are_consistent(with_trimap):
+    scenes = Composed(Discs(with_trimap=with_trimap), 40, size=160)
+    counts = [len(scene.boxes) for scene in map(scenes.__getitem__, range(40))]
+    for index in range(40):
+        check(scenes[index], 160)
+    assert set(counts) == {1, 2, 3, 4}
+
+
+def test_pixels_belong_to_the_object_that_is_labelled():
+    scenes = Composed(Discs(), 20, size=160, min_objects=3, max_objects=3)
+    colours_of_class = {1: {0, 80}, 2: {40, 120}}
+    for index in range(20):
+        scene = scenes[index]
+        for mask, label in zip(scene.dense_masks(), scene.classes, strict=True):
+            red, green, blue = np.median(scene.image[mask], axis=0)
+            assert red in colours_of_class[int(label)]
+            assert (green, blue) == (0, 255)
+
+
+def test_same_index_same_scene_and_others_differ():
+    one, two = (Composed(Discs(), 5, seed=3, size=96) for _ in range(2))
+    two[4]  # what was asked for before does not matter
+    for name in ("image", "boxes", "classes", "trimap"):
+        np.testing.assert_array_equal(getattr(one[2], name), getattr(two[2], name))
+    assert one[2].masks == two[2].masks
+
+    def differ(a, b):
+        return a.shape != b.shape or (a != b).any()
+
+    assert differ(one[2].image, one[3].image)
+    assert differ(one[2].image, Composed(Discs(), 5, seed=4, size=96)[2].image)
+
+
+def test_the_source_is_not_changed():
+    source = Discs(1)
+    before = source[0].image.copy()
+    kept = source[0]
+    source.__class__ = type("Kept", (Discs,), {"__getitem__": lambda self, i: kept})
+    Composed(source, 3, size=160, min_objects=3)[0]
+    np.testing.assert_array_equal(kept.image, before)
+
+
+def test_objects_cut_off_below_stand_on_the_lower_edge():
+    # Every disc is cut by its photograph's lower edge.
+    source = Discs(centre=(110, 80))
+    scenes = Composed(source, 20, size=160, min_objects=2, max_objects=3)
+    pasted = [(s.boxes[1:, 2], s.height) for s in map(scenes.__getitem__, range(20))]
+    assert sum(len(ends) for ends, _ in pasted) > 10
+    for ends, height in pasted:
+        # Another may stand before it and hide its foot.
+        assert len(ends) == 0 or ends[-1] == height
+
+
+def test_objects_that_fill_their_photograph_are_not_pasted():
+    scenes = Composed(Discs(radius=90), 3, size=96, min_objects=2, max_objects=2)
+    assert [len(scenes[i].boxes) for i in range(3)] == [1, 1, 1]
+
+
+def test_wrong_numbers_are_refused():
+    with pytest.raises(ValueError, match="source dataset is empty"):
+        Composed(Discs(0), 5)
+    with pytest.raises(ValueError, match="found 3 and 2"):
+        Composed(Discs(), 5, min_objects=3, max_objects=2)
+    with pytest.raises(ValueError, match="found 0 and 256"):
+        Composed(Discs(), 0)
+    with pytest.raises(IndexError, match="no scene 5 of 5"):
+        Composed(Discs(), 5)[5]
+
+
+def test_source_without_masks_is_named():
+    class Boxes(Discs):
+        def __getitem__(self, index):
+            image = np.zeros((40, 40, 3), np.uint8)
+            return Sample(image, [[1, 1, 9, 9]], [1], image_id="boxes.jpg")
+
+    with pytest.raises(ValueError, match=r"boxes\.jpg.*needs masks"):
+        Composed(Boxes(), 1)[0]
+
+
+def test_photographs_without_objects_are_backgrounds_only():
+    class Mixed(Discs):
+        def __getitem__(self, index):
+            if index:
+                return super().__getitem__(index)
+            return Sample(np.zeros((90, 90, 3), np.uint8), [], [], (), image_id="none")
+
+    scenes = Composed(Mixed(2), 20, size=96, min_objects=2, max_objects=2)
+    for index in range(20):
+        check(scenes[index], 96)
+    assert [len(scenes[i].boxes) for i in range(20)] == [2] * 20
+
+
+@pytest.mark.skipif(not PETS.exists(), reason="no /work/shared here")
+def test_real_photographs():
+    scenes = Composed(Pets(PETS, "test"), 12, seed=1)
+    for index in range(12):
+        check(scenes[index], 256)
+
+
+def test_flip_by_hand_and_twice_is_the_identity():
+    sample = Discs(centre=(60, 50))[1]
+    flipped = flip_horizontal(sample)
+    # The disc's columns 21 .. 79 become 160 - 80 .. 160 - 21.
+    assert sample.boxes.tolist() == [[31, 21, 90, 80]]
+    assert flipped.boxes.tolist() == [[31, 80, 90, 139]]
+    assert flipped.boxes.tolist() == [rle.box(flipped.masks[0]).tolist()]
+    np.testing.assert_array_equal(flipped.trimap == 1, flipped.dense_masks()[0])
+    again = flip_horizontal(flipped)
+    for name in ("image", "boxes", "classes", "trimap"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(sample, name))
+    assert again.masks == sample.masks
+
+
+def test_flip_without_masks_or_objects():
+    sample = Sample(np.zeros((4, 6, 3), np.uint8), [[0, 1, 2, 3]], [1])
+    assert flip_horizontal(sample).boxes.tolist() == [[0, 3, 2, 5]]
+    assert flip_horizontal(sample).masks is None
+    empty = Sample(np.zeros((4, 6, 3), np.uint8), [], [], ())
+    assert len(flip_horizontal(empty).boxes) == 0
+
+
+def test_colours_move_within_their_range_and_nothing_else_does():
+    sample = Discs()[1]
+    for seed in range(5):
+        changed = distort_colors(sample, np.random.default_rng(seed), 0.25)
+        assert changed.image.dtype == np.uint8
+        assert changed.masks == sample.masks
+        np.testing.assert_array_equal(changed.boxes, sample.boxes)
+    still = distort_colors(sample, np.random.default_rng(0), 0)
+    np.testing.assert_array_equal(still.image, sample.image)
+    # Saturation leaves grey grey, and an even image has no contrast to change.
+    grey = Sample(np.full((4, 4, 3), 100, np.uint8), [], [])
+    changed = distort_colors(grey, np.random.default_rng(0), 0.25).image
+    assert changed.min() == changed.max() and 75 <= changed[0, 0, 0] <= 125
+
+
+def test_augment_flips_as_often_as_it_is_told():
+    sample = Discs(centre=(60, 50))[1]
+    for flip, expected in ((0.0, 0), (1.0, 20), (0.5, 10)):
+        augment, rng = Augment(flip=flip, colors=0), np.random.default_rng(0)
+        flips = sum(augment(sample, rng).boxes[0, 1] != 21 for _ in range(20))
+        assert abs(flips - expected) <= (5 if flip == 0.5 else 0)
