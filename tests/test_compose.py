@@ -59,7 +59,7 @@ def check(sample, size):
 
 @pytest.mark.parametrize("with_trimap", [True, False])
 def test_scenes_are_consistent(with_trimap):
-    scenes = Composed(Discs(with_trimap=with_trimap), 25, size=160)
+    scenes = Composed(Discs(radius=22, with_trimap=with_trimap), 25, size=160)
     counts = set()
     for scene in map(scenes.__getitem__, range(25)):
         check(scene, 160)

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from mrcnn_tf.datasets.pipeline import (
 from mrcnn_tf.datasets.sample import Sample
 
 CLASSES = ("cat", "dog")
+GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
 
 
 class Listed:
@@ -106,6 +108,21 @@ def test_shrinking_does_not_antialias():
     image[0, [1, 2]] = 80
     resized = resize_image(image, 1, 2).numpy()
     np.testing.assert_allclose(resized[0, :, 0], [80, 0])
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="no /work/shared here")
+def test_size_padding_and_pixels_agree_with_torchvision():
+    golden = np.load(GOLDEN / "checkpoint_v1_expected.npz")
+    config = ImageConfig(short_side=240, long_side=320)
+    size = network_size(*golden["image2"].shape[:2], config)
+    assert list(size) == golden["image2_network_size"].tolist()
+    padded = padded_size(*size, config)
+    assert list(padded) == golden["image2_padded_size"].tolist()
+    image = np.zeros((*padded, 3), np.float32)
+    resized = resize_image(golden["image2"], *size).numpy()
+    image[: size[0], : size[1]] = (resized / 255 - config.mean) / config.std
+    expected = golden["image2_network_input"].transpose(1, 2, 0)  # every 8th
+    np.testing.assert_allclose(image[::8, ::8], expected, atol=1e-5)
 
 
 def test_square_batch_by_hand():
