@@ -301,7 +301,7 @@ def _like(old, value, name):
         right = is_number and value == int(value)
         value = int(value) if right else value
     else:  # a float, or None where a number may stand
-        right = is_number and math.isfinite(value) or (old is None and value is None)
+        right = (is_number and math.isfinite(value)) or (old is None and value is None)
     if not right:
         kind = "number" if old is None else type(old).__name__
         raise ValueError(f"config: {name} must be a {kind}, found {value!r}")

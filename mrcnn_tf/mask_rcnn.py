@@ -7,6 +7,9 @@
 Source: He et al. 2017, on the feature pyramid of Lin et al. 2017.
 """
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -101,6 +104,8 @@ class MaskRCNN(keras.Model):
             optimizer = make_optimizer(self.config.train)
         super().compile(optimizer, jit_compile=jit_compile, **kwargs)
         self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        # Left to the first step, it would have Keras trace that step twice.
+        self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self):
@@ -164,6 +169,34 @@ class MaskRCNN(keras.Model):
         """
         outputs = self.inspection_graph(self._network_inputs(as_rgb(image)))
         return {name: np.asarray(value) for name, value in outputs.items()}
+
+    def load_weights(self, filepath, **kwargs):
+        """Loads weights that a model of the same classes saved.
+
+        Args:
+            filepath: a `.keras` or `.weights.h5` file.
+        Raises:
+            ValueError: if the file is of another network or other classes.
+        """
+        advice = (
+            "load a whole model with keras.models.load_model, or make this one with "
+            "the file's config and classes"
+        )
+        if zipfile.is_zipfile(filepath):
+            saved = json.loads(zipfile.ZipFile(filepath).read("config.json"))
+            classes = tuple(saved["config"].get("config", {}).get("classes", ()))
+            if classes != self.config.classes:
+                raise ValueError(
+                    f"{filepath}: weights for the classes {classes}, this model has "
+                    f"{self.config.classes}; {advice}"
+                )
+        try:
+            super().load_weights(filepath, **kwargs)
+        except ValueError as error:
+            raise ValueError(
+                f"{filepath}: not the weights of this model, which has the classes "
+                f"{self.config.classes}; {advice}: {error}"
+            ) from error
 
     def get_config(self):
         """The config as plain values; Keras saves it with the weights."""

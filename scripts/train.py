@@ -56,8 +56,8 @@ def main(arguments=None):
     splits = mr.datasets.load(options.data, size=size, compose=options.compose)
     config = config.replace(classes=splits.train.classes)
     print(
-        f"training {options.preset} on {options.data} for {config.train.steps} steps of "
-        f"{config.train.batch_size} images; classes {', '.join(config.classes)}; "
+        f"training {options.preset} on {options.data}: {config.train.steps} steps of "
+        f"{config.train.batch_size} images, classes {', '.join(config.classes)}, "
         f"into {options.run}/",
         flush=True,
     )

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     | NETWORK
     | STAGES
     | {"config", "result", "datasets", "training"},
-    "datasets": {"config", "boxes", "masks", "rle"},
+    "datasets": {"config", "inputs", "boxes", "masks", "rle"},
     "training": {"config", "datasets", "evaluation"},
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},
     "visualize": {"rle", "result", "datasets"},

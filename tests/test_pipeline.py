@@ -12,13 +12,9 @@ import tensorflow as tf
 from mrcnn_tf import rle
 from mrcnn_tf.config import Config, ImageConfig
 from mrcnn_tf.datasets.augment import Augment
-from mrcnn_tf.datasets.pipeline import (
-    batches,
-    network_size,
-    padded_size,
-    resize_image,
-)
+from mrcnn_tf.datasets.pipeline import batches
 from mrcnn_tf.datasets.sample import Sample
+from mrcnn_tf.inputs import network_size, padded_size, resize_image
 
 CLASSES = ("cat", "dog")
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"

@@ -9,7 +9,6 @@ the same batches whatever the threads do.
 import atexit
 import functools
 import logging
-import math
 import threading
 import time
 
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrcnn_tf import rle
+from mrcnn_tf.inputs import network_size, padded_size, resize_image
 
 _logger = logging.getLogger(__name__)
 
@@ -30,56 +30,6 @@ _exiting = threading.Event()
 def _stop_loading():
     _exiting.set()
     time.sleep(0.3)  # seconds
-
-
-def network_size(height, width, image_config):
-    """Returns the size of an image's content in the network's input.
-
-    Args:
-        height, width: of the original image, pixels.
-        image_config: an ImageConfig.
-    Returns:
-        (height, width), ints, pixels: the aspect is kept, the short side becomes
-        `short_side` unless the long side would pass `long_side`; at least 1.
-    Source: torchvision's GeneralizedRCNNTransform, which rounds down.
-    """
-    scale = min(
-        image_config.short_side / min(height, width),
-        image_config.long_side / max(height, width),
-    )
-    return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
-
-
-def padded_size(new_height, new_width, image_config):
-    """Returns the size of the network's input for content of this size.
-
-    Args:
-        new_height, new_width: what `network_size` returned, pixels.
-        image_config: an ImageConfig.
-    Returns:
-        (height, width), ints: the next multiples of `divisor`, or the square.
-    """
-    if image_config.resize == "square":
-        return image_config.long_side, image_config.long_side
-    divisor = image_config.divisor
-    return (
-        math.ceil(new_height / divisor) * divisor,
-        math.ceil(new_width / divisor) * divisor,
-    )
-
-
-def resize_image(image, new_height, new_width):
-    """Resizes an image as the network is given it.
-
-    Args:
-        image: uint8 or float32 [H, W, 3], 0 to 255.
-        new_height, new_width: ints or int32 scalars, pixels.
-    Returns:
-        float32 [new_height, new_width, 3], 0 to 255, not rounded.
-    Source: torchvision: bilinear about pixel centres, without antialiasing.
-    """
-    resized = tf.image.resize(image, (new_height, new_width), antialias=False)
-    return tf.cast(resized, tf.float32)  # an unchanged size keeps its type
 
 
 def batches(dataset, config, training, seed=0, augment=None):
