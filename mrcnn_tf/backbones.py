@@ -176,7 +176,8 @@ def load_mobilenet_v2(backbone, width, path):
             f"without top: {error}"
         ) from error
     for layer in backbone.layers:
-        layer.set_weights(source.get_layer(layer.name).get_weights())
+        if layer.weights:
+            layer.set_weights(source.get_layer(layer.name).get_weights())
 
 
 def freeze(backbone, stages):

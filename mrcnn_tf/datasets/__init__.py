@@ -14,10 +14,14 @@ _NAMES = {
     "Pets": "pets",
     "Sample": "sample",
     "Shapes": "toy",
+    "Splits": "splits",
     "batches": "pipeline",
+    "load": "splits",
     "read_image": "images",
 }
-_MODULES = ("augment", "compose", "images", "pets", "pipeline", "sample", "toy")
+_MODULES = (
+    "augment", "compose", "images", "pets", "pipeline", "sample", "splits", "toy",
+)  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
 
