@@ -9,6 +9,7 @@ Source: He et al. 2017, on the feature pyramid of Lin et al. 2017.
 
 import json
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -170,6 +171,25 @@ class MaskRCNN(keras.Model):
         outputs = self.inspection_graph(self._network_inputs(as_rgb(image)))
         return {name: np.asarray(value) for name, value in outputs.items()}
 
+    @classmethod
+    def load(cls, path):
+        """Loads a whole model, with its config and classes.
+
+        Args:
+            path: of a `.keras` file that `save` or a training run wrote.
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it holds something else.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such file; is the path right?")
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path}: not a .keras file, or damaged; save it again")
+        model = keras.models.load_model(path)
+        if not isinstance(model, cls):
+            raise ValueError(f"{path}: holds a {type(model).__name__}, no MaskRCNN")
+        return model
+
     def load_weights(self, filepath, **kwargs):
         """Loads weights that a model of the same classes saved.
 
@@ -179,7 +199,7 @@ class MaskRCNN(keras.Model):
             ValueError: if the file is of another network or other classes.
         """
         advice = (
-            "load a whole model with keras.models.load_model, or make this one with "
+            "load a whole model with MaskRCNN.load, or make this one with "
             "the file's config and classes"
         )
         if zipfile.is_zipfile(filepath):

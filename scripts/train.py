@@ -85,6 +85,7 @@ def main(arguments=None):
         steps_per_epoch=max(1, config.train.steps // options.epochs),
         epochs=options.epochs,
         validation_data=validation,
+        shuffle=False,  # `batches` has
         callbacks=mr.training.callbacks(options.run),
         verbose=1 if sys.stdout.isatty() else 2,
     )

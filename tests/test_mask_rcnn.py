@@ -185,9 +185,8 @@ def test_keras_file_gives_identical_detections_in_a_fresh_process(
     network.save(tmp_path / "model.keras")
     np.save(tmp_path / "image.npy", scenes[0].image)
     code = """
-import sys, keras, numpy as np, mrcnn_tf as mr
-mr.MaskRCNN  # registers the layers
-model = keras.models.load_model(sys.argv[1] + "/model.keras")
+import sys, numpy as np, mrcnn_tf as mr
+model = mr.MaskRCNN.load(sys.argv[1] + "/model.keras")
 result = model.detect(np.load(sys.argv[1] + "/image.npy"))
 np.savez(sys.argv[1] + "/result.npz", boxes=result.boxes, scores=result.scores,
          classes=result.classes, masks=result.masks)
@@ -206,9 +205,21 @@ def test_weights_for_other_classes_are_refused(tmp_path, network, suffix):
     path = tmp_path / f"model{suffix}"
     network.save(path) if suffix == ".keras" else network.save_weights(path)
     other = small.model(classes=("cat", "dog"))
-    with pytest.raises(ValueError, match=r"(?s)cat.*load_model"):
+    with pytest.raises(ValueError, match=r"(?s)cat.*MaskRCNN\.load"):
         other.load_weights(path)
     small.model(seed=1).load_weights(path)
+
+
+def test_files_that_are_no_model_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        mr.MaskRCNN.load(tmp_path / "nowhere.keras")
+    (tmp_path / "broken.keras").write_bytes(b"not a zip")
+    with pytest.raises(ValueError, match="broken.keras: not a .keras file"):
+        mr.MaskRCNN.load(tmp_path / "broken.keras")
+    dense = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    dense.save(tmp_path / "dense.keras")
+    with pytest.raises(ValueError, match="holds a Sequential"):
+        mr.MaskRCNN.load(tmp_path / "dense.keras")
 
 
 def test_a_model_without_classes_is_refused():
