@@ -214,7 +214,7 @@ def test_files_that_are_no_model_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         mr.MaskRCNN.load(tmp_path / "nowhere.keras")
     (tmp_path / "broken.keras").write_bytes(b"not a zip")
-    with pytest.raises(ValueError, match="broken.keras: not a .keras file"):
+    with pytest.raises(ValueError, match=r"broken\.keras: not a"):
         mr.MaskRCNN.load(tmp_path / "broken.keras")
     dense = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     dense.save(tmp_path / "dense.keras")
