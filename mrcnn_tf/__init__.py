@@ -17,8 +17,9 @@ _NAMES = {
 }
 _MODULES = (
     "anchors", "backbones", "boxes", "config", "datasets", "detections",
-    "evaluation", "fpn", "heads", "losses", "mask_rcnn", "masks", "matching", "nms",
-    "proposals", "result", "rle", "roi", "rpn", "targets", "training", "visualize",
+    "evaluation", "fpn", "graphs", "heads", "inputs", "losses", "mask_rcnn", "masks",
+    "matching", "nms", "presets", "proposals", "result", "rle", "roi", "rpn",
+    "targets", "training", "visualize",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

@@ -1,10 +1,6 @@
-"""Mask R-CNN: the parts put together, as three graphs over the same layers.
+"""Mask R-CNN: the model that people build, fit, save and ask.
 
-    training:    images and ground truth -> five losses
-    inference:   images -> detections with their masks
-    inspection:  images -> every intermediate by name
-
-Source: He et al. 2017, on the feature pyramid of Lin et al. 2017.
+Source: He et al. 2017. How its parts are put together stands in `graphs.py`.
 """
 
 import json
@@ -15,36 +11,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn_tf import (
-    backbones,
-    fpn,
-    heads,
-    losses,
-    masks,
-    rle,
-    rpn,
-)
-from mrcnn_tf.anchors import Anchors
+from mrcnn_tf import backbones, fpn, graphs, heads, losses, masks, rle, rpn
 from mrcnn_tf.config import Config
 from mrcnn_tf.datasets.images import as_rgb
-from mrcnn_tf.detections import Detections, MaskProbabilities
-from mrcnn_tf.inputs import Normalize, network_size, padded_size, resize_image
-from mrcnn_tf.proposals import Proposals
+from mrcnn_tf.inputs import network_size, padded_size, resize_image
 from mrcnn_tf.result import Result
-from mrcnn_tf.roi import RoIAlign
-from mrcnn_tf.targets import RoITargets, RPNTargets
 from mrcnn_tf.training.optimizer import make_optimizer
 
 
 @keras.saving.register_keras_serializable("mrcnn_tf")
 class MaskRCNN(keras.Model):
-    """The model that people build, fit, save and ask.
+    """Finds, names and outlines objects.
+
+    Args:
+        config: a `Config` with classes.
+        name: of the model.
 
     Attributes:
         config: the `Config` it was made from.
         backbone, fpn, rpn, box_head, mask_head: functional models.
         training_graph, inference_graph, inspection_graph: functional models over
-            those five; see the functions of the same names.
+            those five; see the functions of the same names in `graphs.py`.
+
+    Raises:
+        ValueError: if the config names no classes.
     """
 
     supports_jit = False  # NMS and CropAndResize have no XLA kernels
@@ -72,13 +62,9 @@ class MaskRCNN(keras.Model):
             config.roi.mask_convs,
             config.roi.mask_channels,
         )
-        self.training_graph = training_graph(self)
-        self.inspection_graph = inspection_graph(self)
-        self.inference_graph = keras.Model(
-            self.inspection_graph.inputs,
-            {n: self.inspection_graph.output[n] for n in DETECTION_NAMES},
-            name="inference",
-        )
+        self.training_graph = graphs.training_graph(self)
+        self.inspection_graph = graphs.inspection_graph(self)
+        self.inference_graph = graphs.inference_graph(self.inspection_graph)
         self._loss_means = [keras.metrics.Mean(name) for name in losses.NAMES]
         self._infer = tf.function(
             self.inference_graph,
@@ -238,7 +224,7 @@ class MaskRCNN(keras.Model):
     def _result(self, outputs, height, width):
         """Takes the detections of one image back to its own pixels."""
         boxes, classes, scores, probabilities = (
-            outputs[name][0].numpy() for name in DETECTION_NAMES
+            outputs[name][0].numpy() for name in graphs.DETECTION_NAMES
         )
         found = classes > 0
         new_height, new_width = network_size(height, width, self.config.image)
@@ -257,169 +243,3 @@ class MaskRCNN(keras.Model):
             width=width,
             class_names=self.config.classes,
         )
-
-
-DETECTION_NAMES = (
-    "detection_boxes",
-    "detection_classes",
-    "detection_scores",
-    "detection_masks",
-)
-
-
-def training_graph(model):
-    """Builds the graph that `fit` runs.
-
-    Args:
-        model: a MaskRCNN with its five parts.
-    Returns:
-        keras.Model: the dict of `datasets.batches`, less `image_index`, to a dict of
-        the five losses, float32 [B] each, by the names in `losses.NAMES`.
-    """
-    config = model.config
-    slots = config.train.max_objects
-    inputs = {
-        **_image_inputs(),
-        "boxes": keras.Input((slots, 4), name="boxes"),
-        "classes": keras.Input((slots,), dtype="int32", name="classes"),
-        "crowd": keras.Input((slots,), dtype="bool", name="crowd"),
-        "masks": keras.Input((slots, None, None), dtype="uint8", name="masks"),
-    }
-    truth = [inputs[name] for name in ("boxes", "classes", "crowd")]
-    stages = _first_stage(
-        model, inputs, config.rpn.pre_nms_train, config.rpn.post_nms_train
-    )
-
-    rpn_targets = RPNTargets(
-        config.rpn.samples,
-        config.rpn.positive_fraction,
-        config.rpn.positive_iou,
-        config.rpn.negative_iou,
-        name="rpn_targets",
-    )(stages["anchors"], *truth)
-    objectness, anchor_box = losses.RPNLosses(name="rpn_losses")(
-        *rpn_targets, stages["rpn_logits"], stages["rpn_deltas"]
-    )
-
-    rois, labels, box_targets, mask_targets = RoITargets(
-        config.roi.samples,
-        config.roi.positive_fraction,
-        config.roi.positive_iou,
-        config.roi.box_weights,
-        2 * config.roi.mask_size,
-        name="roi_targets",
-    )(stages["proposals"], *truth, inputs["masks"])
-    class_logits, box_deltas = model.box_head(
-        _align(config, config.roi.box_size, "box_roi_align")(stages["pyramid"], rois)
-    )
-    # Positives stand first: the mask head sees only the slots that can hold them.
-    mask_rois = rois[:, : mask_targets.shape[1]]
-    mask_logits = model.mask_head(
-        _align(config, config.roi.mask_size, "mask_roi_align")(
-            stages["pyramid"], mask_rois
-        )
-    )
-    roi_losses = losses.RoILosses(name="roi_losses")(
-        labels, box_targets, mask_targets, class_logits, box_deltas, mask_logits
-    )
-    values = (objectness, anchor_box, *roi_losses)
-    return keras.Model(
-        inputs, dict(zip(losses.NAMES, values, strict=True)), name="training"
-    )
-
-
-def inspection_graph(model):
-    """Builds the graph that shows every intermediate; detections are among them.
-
-    Args:
-        model: a MaskRCNN with its five parts.
-    Returns:
-        keras.Model: images float32 [B, H, W, 3], 0 to 255, and their sizes int32
-        [B, 2], to a dict of tensors, in the order in which data flows. A list by
-        level becomes entries named `rpn_logits_p2`, `rpn_logits_p3` and so on.
-    """
-    config = model.config
-    inputs = _image_inputs()
-    stages = _first_stage(
-        model, inputs, config.rpn.pre_nms_test, config.rpn.post_nms_test
-    )
-    proposals = stages["proposals"]
-    box_features = _align(config, config.roi.box_size, "box_roi_align")(
-        stages["pyramid"], proposals
-    )
-    class_logits, box_deltas = model.box_head(box_features)
-    boxes, classes, scores = Detections(
-        config.roi.box_weights,
-        config.detection.min_score,
-        config.detection.nms_iou,
-        config.detection.max_detections,
-        name="detections",
-    )(class_logits, box_deltas, proposals, inputs["sizes"])
-    mask_features = _align(config, config.roi.mask_size, "mask_roi_align")(
-        stages["pyramid"], boxes
-    )
-    mask_logits = model.mask_head(mask_features)
-    by_level = {
-        f"{name}_{level}": tensor
-        for name in ("anchors", "rpn_logits", "rpn_deltas")
-        for level, tensor in zip(fpn.LEVELS, stages[name], strict=True)
-    }
-    outputs = {
-        "normalized_images": stages["normalized_images"],
-        **dict(zip(("c2", "c3", "c4", "c5"), stages["backbone"], strict=True)),
-        **dict(zip(fpn.LEVELS, stages["levels"], strict=True)),
-        **by_level,
-        "proposals": proposals,
-        "proposal_logits": stages["proposal_logits"],
-        "box_features": box_features,
-        "class_logits": class_logits,
-        "box_deltas": box_deltas,
-        "detection_boxes": boxes,
-        "detection_classes": classes,
-        "detection_scores": scores,
-        "mask_features": mask_features,
-        "mask_logits": mask_logits,
-        "detection_masks": MaskProbabilities(name="mask_probabilities")(
-            mask_logits, classes
-        ),
-    }
-    return keras.Model(inputs, outputs, name="inspection")
-
-
-def _image_inputs():
-    return {
-        "images": keras.Input((None, None, 3), name="images"),
-        "sizes": keras.Input((2,), dtype="int32", name="sizes"),
-    }
-
-
-def _first_stage(model, inputs, pre_nms, post_nms):
-    """Images to proposals, a dict of everything on the way; lists are by level."""
-    config = model.config
-    images = Normalize(config.image.mean, config.image.std, name="normalize")(
-        inputs["images"], inputs["sizes"]
-    )
-    backbone = model.backbone(images)
-    levels = model.fpn(backbone)
-    logits, deltas = zip(*(model.rpn(level) for level in levels), strict=True)
-    anchors = Anchors(
-        config.rpn.anchor_sizes, config.rpn.anchor_ratios, name="anchors"
-    )(images, levels)
-    proposals, proposal_logits = Proposals(
-        pre_nms, post_nms, config.rpn.nms_iou, name="proposals"
-    )(list(logits), list(deltas), anchors, inputs["sizes"])
-    return {
-        "normalized_images": images,
-        "backbone": backbone,
-        "levels": levels,
-        "pyramid": levels[:4],  # P6 is for the RPN alone
-        "anchors": anchors,
-        "rpn_logits": list(logits),
-        "rpn_deltas": list(deltas),
-        "proposals": proposals,
-        "proposal_logits": proposal_logits,
-    }
-
-
-def _align(config, size, name):
-    return RoIAlign(size, backbones.STRIDES, config.roi.aligned, name=name)

@@ -165,7 +165,7 @@ def roi_pool(features, boxes, output_size, stride):
         whole feature maps.
     """
     height, width = tf.shape(features)[1], tf.shape(features)[2]
-    corners = tf.round(boxes / stride)  # [B, R, 4]
+    corners = tf.floor(boxes / stride + 0.5)  # halves go up: tf.round's go to even
     start, end = tf.split(corners, 2, axis=-1)
     cell = tf.maximum(end - start + 1.0, 1.0) / output_size  # [B, R, 2]
     ticks = tf.range(output_size, dtype=tf.float32)

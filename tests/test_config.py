@@ -2,7 +2,8 @@
 
 import pytest
 
-from mrcnn_tf.config import PRESETS, Config
+from mrcnn_tf.config import Config
+from mrcnn_tf.presets import PRESETS
 
 
 @pytest.mark.parametrize("name", PRESETS)

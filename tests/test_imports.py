@@ -23,7 +23,8 @@ STAGES = {"proposals", "targets", "losses", "detections"}
 # of one folder may import each other.
 MAY_IMPORT = {
     "__init__": set(),  # what it offers is imported when asked for
-    "config": set(),
+    "presets": set(),
+    "config": {"presets"},
     "rle": set(),
     "result": {"rle"},
     "boxes": set(),
@@ -41,11 +42,12 @@ MAY_IMPORT = {
     "targets": GEOMETRY | {"config"},
     "losses": GEOMETRY | {"config"},
     "detections": GEOMETRY | {"config", "proposals"},
+    "graphs": GEOMETRY | NETWORK | STAGES | {"config"},
     # Of datasets, how any image becomes RGB; of training, the optimizer of a preset.
     "mask_rcnn": GEOMETRY
     | NETWORK
     | STAGES
-    | {"config", "result", "datasets", "training"},
+    | {"config", "graphs", "result", "datasets", "training"},
     "datasets": {"config", "inputs", "boxes", "masks", "rle"},
     "training": {"config", "datasets", "evaluation"},
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},

@@ -92,6 +92,26 @@ def test_roi_pool_takes_the_largest():
     np.testing.assert_array_equal(cells, [[6, 8], [16, 18]])
 
 
+def test_roi_pool_against_plain_loops():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(1, 9, 11, 2)).astype(np.float32)
+    corners = rng.integers(-10, 100, (1, 20, 2, 2)).astype(np.float32)
+    boxes = np.concatenate([corners.min(2), corners.max(2)], axis=-1)
+    pooled = roi.roi_pool(features, boxes, 3, 8.0).numpy()[0]
+    for box, cells in zip(boxes[0], pooled, strict=True):
+        y1, x1, y2, x2 = np.floor(box / 8 + 0.5).astype(int)
+        height, width = (y2 - y1 + 1) / 3, (x2 - x1 + 1) / 3
+        for i in range(3):
+            for j in range(3):
+                top = max(y1 + int(np.floor(i * height)), 0)
+                bottom = max(y1 + int(np.ceil((i + 1) * height)), 0)
+                left = max(x1 + int(np.floor(j * width)), 0)
+                right = max(x1 + int(np.ceil((j + 1) * width)), 0)
+                cell = features[0, top:bottom, left:right].reshape(-1, 2)
+                expected = cell.max(axis=0) if len(cell) else np.zeros(2)
+                np.testing.assert_array_equal(cells[i, j], expected)
+
+
 def test_roi_pool_outside_is_zero():
     box = np.array([[[20, 20, 24, 24]]], np.float32)
     assert not roi.roi_pool(RAMP, box, 2, 1.0).numpy().any()

@@ -1,0 +1,88 @@
+"""Presets: named departures from the defaults of `config.py`, which are the reference.
+
+Runtime and accuracy of each stand in the README, as measured.
+"""
+
+PRESETS = {
+    # Toy scenes of 128 x 128 on two CPU cores in minutes, from scratch.
+    "tiny": {
+        "image": {"resize": "square", "short_side": 128, "long_side": 128},
+        "backbone": {
+            "name": "resnet18",
+            "width": 32,
+            "norm": "batch",
+            "fpn_channels": 64,
+        },
+        "rpn": {
+            "anchor_sizes": (16, 32, 48, 64, 96),
+            "samples": 64,
+            "pre_nms_train": 200,
+            "pre_nms_test": 200,
+            "post_nms_train": 200,
+            "post_nms_test": 100,
+        },
+        "roi": {
+            "samples": 48,
+            "aligned": True,
+            "box_units": 256,
+            "mask_convs": 2,
+            "mask_channels": 64,
+        },
+        "detection": {"max_detections": 20},
+        "train": {
+            "optimizer": "adamw",
+            "learning_rate": 1e-3,
+            "batch_size": 8,
+            "steps": 1000,
+            "warmup_steps": 50,
+            "max_objects": 8,
+        },
+    },
+    # Cats and dogs in scenes of 256 x 256, from MobileNetV2 with ImageNet weights.
+    "pets": {
+        "image": {
+            "resize": "square",
+            "short_side": 256,
+            "long_side": 256,
+            "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5),
+        },
+        "backbone": {
+            "name": "mobilenet_v2",
+            "width": 100,
+            "fpn_channels": 96,
+        },
+        "rpn": {
+            "anchor_sizes": (24, 48, 96, 160, 256),
+            "samples": 128,
+            "pre_nms_train": 300,
+            "pre_nms_test": 200,
+            "post_nms_train": 200,
+            "post_nms_test": 100,
+        },
+        "roi": {
+            "samples": 32,
+            "aligned": True,
+            "box_units": 512,
+            "mask_convs": 3,
+            "mask_channels": 64,
+        },
+        "detection": {"max_detections": 20},
+        "train": {
+            "optimizer": "adamw",
+            "learning_rate": 3e-4,
+            "batch_size": 8,
+            "steps": 3000,
+            "warmup_steps": 200,
+            "clip_norm": 5.0,
+            "frozen_stages": 2,
+            "max_objects": 4,
+        },
+    },
+    "resnet50_fpn": {},
+    # The paper's, on the fixed square that courses teach.
+    "resnet101_fpn": {
+        "image": {"resize": "square", "short_side": 800, "long_side": 1024},
+        "backbone": {"name": "resnet101"},
+    },
+}
