@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import mrcnn_tf as mr
+
 
 def main(arguments=None):
     """Runs the command; returns its exit status."""
@@ -31,8 +33,6 @@ def main(arguments=None):
         "--figure", type=Path, help="PNG of eight images, answers drawn"
     )
     options = parser.parse_args(arguments)
-
-    import mrcnn_tf as mr
 
     model = mr.MaskRCNN.load(options.model)
     size = model.config.image.long_side

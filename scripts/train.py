@@ -12,9 +12,14 @@ import sys
 import time
 from pathlib import Path
 
+import keras
+import tensorflow as tf
 
-def main(arguments=None):
-    """Runs the command; returns its exit status."""
+import mrcnn_tf as mr
+
+
+def parse(arguments):
+    """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -26,11 +31,9 @@ def main(arguments=None):
         metavar="N",
         help="compose scenes of 1 to N objects from the photographs",
     )
-    parser.add_argument("--preset", default="tiny", help="see mrcnn_tf/config.py")
+    parser.add_argument("--preset", default="tiny", help="see mrcnn_tf/presets.py")
     parser.add_argument("--run", required=True, type=Path, help="folder of the run")
-    parser.add_argument(
-        "--steps", type=int, help="batches to train, if not the preset's"
-    )
+    parser.add_argument("--steps", type=int, help="batches, if not the preset's")
     parser.add_argument(
         "--epochs",
         type=int,
@@ -40,18 +43,24 @@ def main(arguments=None):
     parser.add_argument(
         "--backbone-weights",
         type=Path,
+        metavar="FILE",
         help="MobileNetV2 weights of Keras Applications, without top",
     )
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
 
-    import keras
 
-    import mrcnn_tf as mr
-    from mrcnn_tf.backbones import load_mobilenet_v2
-
-    train = {} if options.steps is None else {"steps": options.steps}
-    config = mr.Config.preset(options.preset, train=train)
+def train(options):
+    """Trains and measures as the command line says."""
+    config = mr.Config.preset(options.preset)
+    if options.steps is not None:
+        config = config.replace(train={"steps": options.steps})
+    if config.backbone.norm == "frozen" and not options.backbone_weights:
+        raise ValueError(
+            f"the preset {options.preset!r} holds its batch norm still and so needs "
+            "pretrained weights: pass --backbone-weights FILE, or take a preset that "
+            "learns from scratch, such as tiny"
+        )
     size = config.image.long_side
     splits = mr.datasets.load(options.data, size=size, compose=options.compose)
     config = config.replace(classes=splits.train.classes)
@@ -61,38 +70,46 @@ def main(arguments=None):
         f"into {options.run}/",
         flush=True,
     )
+    callbacks = mr.training.callbacks(options.run)
+    (options.run / "config.json").write_text(config.to_json())
 
     keras.utils.set_random_seed(options.seed)
     model = mr.MaskRCNN(config)
     if options.backbone_weights:
-        load_mobilenet_v2(
+        mr.backbones.load_mobilenet_v2(
             model.backbone, config.backbone.width, options.backbone_weights
         )
-    options.run.mkdir(parents=True, exist_ok=True)
-    (options.run / "config.json").write_text(config.to_json())
-    batches = mr.datasets.batches(
-        splits.train,
-        config,
-        training=True,
-        seed=options.seed,
-        augment=mr.datasets.Augment(),
-    )
-    validation = mr.datasets.batches(splits.val, config, training=False)
     model.compile()
     start = time.monotonic()
     model.fit(
-        batches,
+        mr.datasets.batches(
+            splits.train,
+            config,
+            training=True,
+            seed=options.seed,
+            augment=mr.datasets.Augment(),
+        ),
         steps_per_epoch=max(1, config.train.steps // options.epochs),
         epochs=options.epochs,
-        validation_data=validation,
+        validation_data=mr.datasets.batches(splits.val, config, training=False),
         shuffle=False,  # `batches` has
-        callbacks=mr.training.callbacks(options.run),
+        callbacks=callbacks,
         verbose=1 if sys.stdout.isatty() else 2,
     )
     print(f"trained in {(time.monotonic() - start) / 60:.1f} minutes")
     evaluation = mr.evaluate(model, splits.test)
     print(evaluation)
     (options.run / "test_ap.txt").write_text(f"{evaluation}\n")
+
+
+def main(arguments=None):
+    """Runs the command; returns its exit status."""
+    options = parse(arguments)
+    try:
+        train(options)
+    except (ValueError, OSError, tf.errors.InvalidArgumentError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

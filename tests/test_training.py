@@ -1,6 +1,7 @@
 """Schedule, callbacks, the training command, and a network that must overfit."""
 
 import csv
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import small
 import train as train_script
 
 import mrcnn_tf as mr
+from mrcnn_tf import backbones
 from mrcnn_tf.training.monitor import BestCheckpoint, callbacks
 from mrcnn_tf.training.optimizer import WarmupStep, make_optimizer
 
@@ -116,6 +118,54 @@ def test_the_command_explains_itself(flag, capsys):
     assert stop.value.code == (0 if flag == "--help" else 2)
     output = capsys.readouterr()
     assert "--backbone-weights" in output.out + output.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "shapes", "--preset", "pets"], "needs pretrained weights"),
+        (["--data", "shapes", "--preset", "huge"], "no preset 'huge'"),
+        (["--data", "nowhere"], "annotations/trimaps"),
+        (
+            "--data shapes --preset pets --backbone-weights none.h5".split(),
+            "none.h5: no such file",
+        ),
+    ],
+)
+def test_the_command_says_in_a_sentence_what_is_wrong(
+    tmp_path, capsys, arguments, message
+):
+    assert train_script.main([*arguments, "--run", str(tmp_path / "run")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    (tmp_path / "weights.h5").write_bytes(b"no weights")
+    backbone = backbones.mobilenet_v2(35)
+    before = backbone.get_weights()
+    with pytest.raises(ValueError, match=r"weights\.h5: not the weights"):
+        backbones.load_mobilenet_v2(backbone, 35, tmp_path / "weights.h5")
+    for weight, old in zip(backbone.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_mobilenet_weights_reach_every_layer():
+    path = Path(__file__).parents[2] / "shared" / "data" / "weights"
+    path = path / "mobilenet_v2_0.35_224_no_top_imagenet.weights.h5"
+    if not path.exists():
+        pytest.skip("no ../shared/data/weights")
+    backbone = backbones.mobilenet_v2(35)
+    backbones.load_mobilenet_v2(backbone, 35, path)
+    reference = keras.applications.MobileNetV2(
+        (96, 96, 3), 0.35, include_top=False, weights=None
+    )
+    reference.load_weights(path)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 96, 96, 3)).astype("float32")
+    np.testing.assert_allclose(
+        backbone(image)[-1], reference(image), rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(ValueError, match=r"alpha 1\.0"):
+        backbones.load_mobilenet_v2(backbones.mobilenet_v2(100), 100, path)
 
 
 @pytest.mark.slow
