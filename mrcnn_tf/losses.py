@@ -101,6 +101,49 @@ def mask_loss(labels, targets, logits):
     return _per_image(loss, labels > 0) / _count(labels > 0)
 
 
+def stop_unless_finite(per_image, image_index):
+    """Passes losses on, or stops training before the optimiser runs.
+
+    Args:
+        per_image: float32 [B, 5], the losses by `NAMES`.
+        image_index: int [B], place of each image in its dataset.
+    Returns:
+        `per_image`. The gradient, too, waits for the check: in a graph the
+        optimiser would otherwise not, as a sum's gradient does not need the sum.
+    Raises:
+        tf.errors.InvalidArgumentError: names the images whose loss is not finite.
+    """
+
+    @tf.custom_gradient
+    def checked(per_image):
+        finite = tf.reduce_all(tf.math.is_finite(per_image), axis=1)  # [B]
+        check = tf.debugging.Assert(
+            tf.reduce_all(finite),
+            [
+                "The loss is not finite at dataset index",
+                tf.boolean_mask(image_index, ~finite),
+                "with the losses",
+                NAMES,
+                tf.boolean_mask(per_image, ~finite),
+                "The optimiser has not run on this batch. Look at these images' "
+                "objects; if they are sound, lower train.learning_rate or set "
+                "train.clip_norm.",
+            ],
+            summarize=20,
+        )
+        # In eager mode Assert has raised by now, and there is nothing to wait for.
+        waiting = [] if check is None else [check]
+
+        def gradient(upstream):
+            with tf.control_dependencies(waiting):
+                return tf.identity(upstream)
+
+        with tf.control_dependencies(waiting):
+            return tf.identity(per_image), gradient
+
+    return checked(per_image)
+
+
 def _per_image(loss, used):
     """Sums [B, N] over the slots in use: [B]."""
     return tf.reduce_sum(tf.where(used, loss, 0.0), axis=1)

@@ -176,7 +176,9 @@ def test_inspection_names_every_stage(network, scenes):
     assert stages["mask_logits"].shape == (20, 28, 28, 4)
     result = network.detect(scenes[0].image)
     found = stages["detection_classes"][0] > 0
-    np.testing.assert_allclose(stages["detection_boxes"][0][found], result.boxes)
+    np.testing.assert_allclose(
+        stages["detection_boxes"][0][found], result.boxes, atol=1e-3
+    )
 
 
 def test_keras_file_gives_identical_detections_in_a_fresh_process(
@@ -227,13 +229,16 @@ def test_a_model_without_classes_is_refused():
         mr.MaskRCNN(mr.Config.preset("tiny"))
 
 
-def test_compile_keeps_biases_and_norms_from_weight_decay(network):
-    decays = {
-        weight.path
-        for weight in network.trainable_weights
-        if network.optimizer._use_weight_decay(weight)
-    }
-    assert decays and all(path.endswith("kernel") for path in decays)
+def test_weight_decay_spares_biases_and_norms():
+    network = small.model()
+    network.compile(keras.optimizers.SGD(0.1, weight_decay=0.1))
+    weights = network.trainable_weights
+    for weight in weights:
+        weight.assign(tf.ones(weight.shape))
+    network.optimizer.apply([tf.zeros(w.shape) for w in weights], weights)
+    for weight in weights:
+        expected = 0.99 if weight.path.endswith("kernel") else 1.0
+        np.testing.assert_allclose(weight, expected, rtol=1e-5)
 
 
 @pytest.mark.slow

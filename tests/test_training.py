@@ -26,13 +26,12 @@ def test_schedule_without_warmup_starts_at_the_top():
     assert float(WarmupStep(0.5, 0, (), 0.1)(1)) == pytest.approx(0.5)
 
 
-def test_optimizer_survives_json():
-    config = small.config().train
-    optimizer = make_optimizer(config)
-    saved = keras.optimizers.serialize(optimizer)
-    again = keras.optimizers.deserialize(saved)
-    assert again.get_config()["weight_decay"] == config.weight_decay
-    assert keras.optimizers.serialize(again) == saved
+def test_optimizer_survives_saving():
+    optimizer = make_optimizer(small.config().train)
+    saved = keras.saving.serialize_keras_object(optimizer)
+    again = keras.saving.deserialize_keras_object(saved)
+    assert again.get_config() == optimizer.get_config()
+    assert again.get_config()["learning_rate"]["class_name"] == "WarmupStep"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adamw", "AdamW")])
