@@ -72,7 +72,7 @@ PRESETS = {
             "optimizer": "adamw",
             "learning_rate": 3e-4,
             "batch_size": 8,
-            "steps": 3000,
+            "steps": 2400,
             "warmup_steps": 200,
             "clip_norm": 5.0,
             "frozen_stages": 2,
