@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-echo "quickstart: about 8 minutes on two cores,"
+echo "quickstart: about 5 minutes on two cores,"
 echo "quickstart: after 2 to 5 minutes of installation the first time"
 scripts/setup.sh
 

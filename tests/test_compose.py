@@ -151,7 +151,7 @@ def test_photographs_without_objects_are_backgrounds_only():
         assert len(scene.boxes) == 2
 
 
-@pytest.mark.skipif(not PETS.exists(), reason="no /work/shared here")
+@pytest.mark.skipif(not PETS.exists(), reason="no ../shared beside the repository")
 def test_real_photographs():
     scenes = Composed(Pets(PETS, "test"), 12, seed=1)
     for index in range(12):

@@ -125,7 +125,9 @@ def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
         read_image(path)
 
 
-@pytest.mark.skipif(not ODD_IMAGES.exists(), reason="no /work/shared here")
+@pytest.mark.skipif(
+    not ODD_IMAGES.exists(), reason="no ../shared beside the repository"
+)
 @pytest.mark.parametrize("path", sorted(ODD_IMAGES.glob("*.jpg")), ids=lambda p: p.stem)
 def test_odd_files_of_the_real_dataset(path):
     image = read_image(path)

@@ -119,7 +119,9 @@ def test_training_stops_before_a_loss_that_is_not_finite_changes_a_weight(scenes
         np.testing.assert_array_equal(weight, old)
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 3), (1, 200, 3), (300, 20, 3), (33, 57)])
+@pytest.mark.parametrize(
+    "shape", [(64, 64, 3), (1, 200, 3), (300, 20, 4), (33, 57), (2500, 3500, 3)]
+)
 def test_images_of_any_size(network, shape):
     rng = np.random.default_rng(0)
     result = network.detect(rng.integers(0, 256, shape, dtype=np.uint8))
@@ -137,6 +139,17 @@ def test_a_list_in_is_a_list_out(network, scenes):
     alone = network.detect(images[1])
     np.testing.assert_array_equal(results[1].boxes, alone.boxes)
     assert network.detect([]) == []
+
+
+def test_a_batch_is_its_images(network, scenes):
+    images = np.stack([scenes[i].image for i in range(3)]).astype(np.float32)
+    sizes = np.array([[64, 64], [64, 40], [30, 64]])  # the rest is padding
+    together = network.inference_graph({"images": images, "sizes": sizes})
+    for i in range(3):
+        one = {"images": images[i : i + 1], "sizes": sizes[i : i + 1]}
+        alone = network.inference_graph(one)
+        for name, value in alone.items():
+            np.testing.assert_allclose(together[name][i], value[0], atol=1e-3)
 
 
 def test_nothing_found_is_an_empty_result():

@@ -130,7 +130,7 @@ def test_rows_that_cannot_be_read(root, row, message):
         Pets(root, "train")
 
 
-@pytest.mark.skipif(not PETS.exists(), reason="no /work/shared here")
+@pytest.mark.skipif(not PETS.exists(), reason="no ../shared beside the repository")
 def test_real_photographs():
     splits = {
         split: Pets(PETS, split) for split in ("train", "val", "trainval", "test")

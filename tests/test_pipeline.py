@@ -106,7 +106,7 @@ def test_shrinking_does_not_antialias():
     np.testing.assert_allclose(resized[0, :, 0], [80, 0])
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="no /work/shared here")
+@pytest.mark.skipif(not GOLDEN.exists(), reason="no ../shared beside the repository")
 def test_size_padding_and_pixels_agree_with_torchvision():
     golden = np.load(GOLDEN / "checkpoint_v1_expected.npz")
     config = ImageConfig(short_side=240, long_side=320)
