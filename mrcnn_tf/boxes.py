@@ -58,8 +58,7 @@ def iou(boxes1, boxes2):
         float32 [..., N, M], 0 to 1; 0 for two boxes without area.
     """
     shared = intersection(boxes1, boxes2)
-    union = area(boxes1)[..., :, None] + area(boxes2)[..., None, :] - shared
-    return tf.math.divide_no_nan(shared, union)
+    return tf.math.divide_no_nan(shared, _union(boxes1, boxes2, shared))
 
 
 def coverage(boxes1, boxes2):
@@ -82,10 +81,9 @@ def giou(boxes1, boxes2):
     height, width = _enclosing(boxes1, boxes2)
     hull = height * width
     shared = intersection(boxes1, boxes2)
-    union = area(boxes1)[..., :, None] + area(boxes2)[..., None, :] - shared
-    return tf.math.divide_no_nan(shared, union) - tf.math.divide_no_nan(
-        hull - union, hull
-    )
+    union = _union(boxes1, boxes2, shared)
+    between = tf.math.divide_no_nan(hull - union, hull)
+    return tf.math.divide_no_nan(shared, union) - between
 
 
 def diou(boxes1, boxes2):
@@ -115,6 +113,11 @@ def ciou(boxes1, boxes2):
     aspect = 4 / math.pi**2 * (tf.atan2(w2, h2) - tf.atan2(w1, h1)) ** 2
     alpha = tf.math.divide_no_nan(aspect, 1 - iou(boxes1, boxes2) + aspect)
     return diou(boxes1, boxes2) - tf.stop_gradient(alpha) * aspect
+
+
+def _union(boxes1, boxes2, shared):
+    """Areas that every pair covers together, [..., N, M]."""
+    return area(boxes1)[..., :, None] + area(boxes2)[..., None, :] - shared
 
 
 def _enclosing(boxes1, boxes2):

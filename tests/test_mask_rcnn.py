@@ -163,7 +163,7 @@ def test_float_images_are_refused(network):
         network.detect(np.zeros((8, 8, 3), np.float32))
 
 
-def test_padding_changes_nothing_but_the_border(network):
+def test_padding_is_zero_and_leaves_the_content_alone(network):
     # The same image in a square of 64 and in one of 128, both padded with zeros.
     image = mr.datasets.Shapes(1, size=64)[0].image[:32, :48].astype(np.float32)
     features = []

@@ -186,17 +186,11 @@ def _objects(sample, image_number):
     """Returns the ground truth of one sample as COCO annotations."""
     annotations = []
     for index, box in enumerate(sample.boxes):
-        bbox = coco_box(box)
-        annotation = {
-            "image_id": image_number,
-            "category_id": int(sample.classes[index]),
-            "bbox": bbox,
-            "area": bbox[2] * bbox[3],
-            "iscrowd": int(sample.crowd[index]),
-        }
-        if sample.masks is not None:
-            annotation["segmentation"] = sample.masks[index]
-            annotation["area"] = rle.area(sample.masks[index])
+        mask = None if sample.masks is None else sample.masks[index]
+        annotation = _annotation(image_number, sample.classes[index], box, mask)
+        annotation["iscrowd"] = int(sample.crowd[index])
+        if mask is not None:
+            annotation["area"] = rle.area(mask)
         annotations.append(annotation)
     return annotations
 
@@ -205,19 +199,26 @@ def _detections(result, image_number):
     """Returns the detections of one image as COCO annotations."""
     annotations = []
     for index, box in enumerate(result.boxes):
-        bbox = coco_box(box)
-        annotation = {
-            "image_id": image_number,
-            "category_id": int(result.classes[index]),
-            "bbox": bbox,
-            "area": bbox[2] * bbox[3],
-            "iscrowd": 0,
-            "score": float(result.scores[index]),
-        }
-        if result.rles:
-            annotation["segmentation"] = result.rles[index]
+        mask = result.rles[index] if result.rles else None
+        annotation = _annotation(image_number, result.classes[index], box, mask)
+        annotation["score"] = float(result.scores[index])
         annotations.append(annotation)
     return annotations
+
+
+def _annotation(image_number, class_id, box, mask):
+    """Returns what objects and detections have in common; its area is the box's."""
+    bbox = coco_box(box)
+    annotation = {
+        "image_id": image_number,
+        "category_id": int(class_id),
+        "bbox": bbox,
+        "area": bbox[2] * bbox[3],
+        "iscrowd": 0,
+    }
+    if mask is not None:
+        annotation["segmentation"] = mask
+    return annotation
 
 
 def _score(iou_type, images, categories, objects, detections):
