@@ -182,7 +182,10 @@ class MaskRCNN(keras.Model):
             "the file's config and classes"
         )
         if zipfile.is_zipfile(filepath):
-            saved = json.loads(zipfile.ZipFile(filepath).read("config.json"))
+            with zipfile.ZipFile(filepath) as archive:
+                if "config.json" not in archive.namelist():
+                    raise ValueError(f"{filepath}: a zip file, but no .keras file")
+                saved = json.loads(archive.read("config.json"))
             classes = tuple(saved["config"].get("config", {}).get("classes", ()))
             if classes != self.config.classes:
                 raise ValueError(

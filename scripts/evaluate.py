@@ -14,8 +14,8 @@ from pathlib import Path
 import mrcnn_tf as mr
 
 
-def main(arguments=None):
-    """Runs the command; returns its exit status."""
+def parse(arguments):
+    """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,8 +32,11 @@ def main(arguments=None):
     parser.add_argument(
         "--figure", type=Path, help="PNG of eight images, answers drawn"
     )
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
 
+
+def measure(options):
+    """Measures and draws as the command line says."""
     model = mr.MaskRCNN.load(options.model)
     size = model.config.image.long_side
     splits = mr.datasets.load(options.data, size=size, compose=options.compose)
@@ -49,6 +52,16 @@ def main(arguments=None):
         options.figure.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(options.figure)
         print(f"eight answers drawn in {options.figure}")
+
+
+def main(arguments=None):
+    """Runs the command; returns its exit status."""
+    options = parse(arguments)
+    try:
+        measure(options)
+    except (ValueError, OSError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -55,6 +55,11 @@ def train(options):
     config = mr.Config.preset(options.preset)
     if options.steps is not None:
         config = config.replace(train={"steps": options.steps})
+    if not 1 <= options.epochs <= config.train.steps:
+        raise ValueError(
+            f"--epochs must be from 1 to the {config.train.steps} steps of the run, "
+            f"found {options.epochs}"
+        )
     if config.backbone.norm == "frozen" and not options.backbone_weights:
         raise ValueError(
             f"the preset {options.preset!r} holds its batch norm still and so needs "
@@ -89,7 +94,7 @@ def train(options):
             seed=options.seed,
             augment=mr.datasets.Augment(),
         ),
-        steps_per_epoch=max(1, config.train.steps // options.epochs),
+        steps_per_epoch=config.train.steps // options.epochs,
         epochs=options.epochs,
         validation_data=mr.datasets.batches(splits.val, config, training=False),
         shuffle=False,  # `batches` has

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -235,6 +236,13 @@ def test_files_that_are_no_model_are_refused(tmp_path):
     dense.save(tmp_path / "dense.keras")
     with pytest.raises(ValueError, match="holds a Sequential"):
         mr.MaskRCNN.load(tmp_path / "dense.keras")
+
+
+def test_a_zip_that_is_no_keras_file_has_no_weights(tmp_path, network):
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(ValueError, match=r"other\.keras: a zip file, but no"):
+        network.load_weights(tmp_path / "other.keras")
 
 
 def test_a_model_without_classes_is_refused():

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import evaluate as evaluate_script
 import keras
 import numpy as np
 import pytest
@@ -125,6 +126,8 @@ def test_the_command_explains_itself(flag, capsys):
         (["--data", "shapes", "--preset", "pets"], "needs pretrained weights"),
         (["--data", "shapes", "--preset", "huge"], "no preset 'huge'"),
         (["--data", "nowhere"], "annotations/trimaps"),
+        (["--data", "shapes", "--epochs", "0"], "--epochs must be from 1 to"),
+        ("--data shapes --steps 5 --epochs 6".split(), "the 5 steps of the run"),
         (
             "--data shapes --preset pets --backbone-weights none.h5".split(),
             "none.h5: no such file",
@@ -136,6 +139,11 @@ def test_the_command_says_in_a_sentence_what_is_wrong(
 ):
     assert train_script.main([*arguments, "--run", str(tmp_path / "run")]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_evaluating_a_missing_model_is_a_sentence(capsys):
+    assert evaluate_script.main(["--model", "none.keras", "--data", "shapes"]) == 1
+    assert "none.keras: no such file" in capsys.readouterr().err
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
