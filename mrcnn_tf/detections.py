@@ -37,11 +37,11 @@ def detect(
 
     # Every class of every image is a list for NMS of its own: [B * K, P].
     boxes = tf.reshape(tf.transpose(boxes, [0, 2, 1, 3]), [-1, count, 4])
-    real = (scores > min_score) & (box_ops.area(proposals) > 0)[..., None]
-    scores = tf.where(real, scores, -float("inf"))
+    scores = tf.where(scores > min_score, scores, -float("inf"))
     scores = tf.reshape(tf.transpose(scores, [0, 2, 1]), [-1, count])
     sides = boxes[..., 2:] - boxes[..., :2]
-    is_box = tf.reduce_all(sides >= 1e-2, axis=-1)  # pixels; torchvision
+    # In pixels, as in torchvision. Empty proposals, too, decode to boxes of no size.
+    is_box = tf.reduce_all(sides >= 1e-2, axis=-1)
     scores = tf.where(is_box, scores, -float("inf"))
     index, valid = nms.batched_nms(boxes, scores, nms_iou, max_detections)
     boxes = tf.gather(boxes, index, batch_dims=1)  # [B * K, D, 4]
