@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from mrcnn_tf import rle
 from mrcnn_tf.datasets.sample import Sample
 from mrcnn_tf.evaluation import evaluate, evaluate_results
-from mrcnn_tf.evaluation.coco import FIGURES, coco_box
+from mrcnn_tf.evaluation.coco import FIGURES, coco_box, coco_results
 from mrcnn_tf.result import Result
 
 CLASSES = ("square", "circle")
@@ -57,6 +57,29 @@ class Dataset:
 
 def test_coco_box_is_x_y_width_height():
     assert coco_box(np.array([1, 2, 11, 5], np.float32)) == [2, 1, 3, 10]
+
+
+def test_coco_results_by_hand():
+    found = result([[1, 2, 11, 5], [0, 0, 4, 4]], [2, 1], [0.75, 0.5], size=(20, 30))
+    entries = json.loads(json.dumps(coco_results(found, 42)))
+    first, second = entries
+    mask = first.pop("segmentation")
+    assert first == {
+        "image_id": 42,
+        "category_id": 2,
+        "bbox": [2, 1, 3, 10],
+        "score": 0.75,
+    }
+    assert mask["size"] == [20, 30] and isinstance(mask["counts"], str)
+    np.testing.assert_array_equal(rle.decode(mask), found.masks[0])
+    assert (second["category_id"], second["score"]) == (1, 0.5)
+    assert coco_results(NOTHING, 42) == []
+
+
+def test_coco_results_of_boxes_only_have_no_segmentation():
+    boxes_only = Result(TRUTH.boxes[:1], TRUTH.classes, np.ones(1), (), 100, 100)
+    (entry,) = coco_results(boxes_only, 1)
+    assert set(entry) == {"image_id", "category_id", "bbox", "score"}
 
 
 def test_perfect_detections_score_one():

@@ -120,7 +120,10 @@ def _evaluate(pairs, classes):
         size = {"height": sample.height, "width": sample.width}
         images.append({"id": number, **size})
         objects += _objects(sample, number)
-        detections += _detections(result, number)
+        detections += [
+            {**item, "area": item["bbox"][2] * item["bbox"][3], "iscrowd": 0}
+            for item in coco_results(result, number)
+        ]
         if len(sample.boxes):
             have_masks.add(sample.masks is not None)
         if len(have_masks) == 2:
@@ -182,43 +185,51 @@ def coco_box(box):
     return [x1, y1, x2 - x1, y2 - y1]
 
 
+def coco_results(result, image_id):
+    """Converts the detections of one image to entries of a COCO results file.
+
+    Args:
+        result: a `Result`.
+        image_id: int, the image's id.
+    Returns:
+        list of a dict for each detection, in their order, of plain values that
+        `json.dump` takes: "image_id"; "category_id", the class; "bbox", [x, y,
+        width, height] in pixels; "score"; "segmentation", an RLE whose counts are
+        a string, left out where the model has boxes only.
+    Source: the results format of https://cocodataset.org/#format-results.
+    """
+    entries = []
+    for index, box in enumerate(result.boxes):
+        entry = {
+            "image_id": image_id,
+            "category_id": int(result.classes[index]),
+            "bbox": coco_box(box),
+            "score": float(result.scores[index]),
+        }
+        if result.rles:
+            size, counts = (result.rles[index][key] for key in ("size", "counts"))
+            entry["segmentation"] = {"size": list(size), "counts": counts.decode()}
+        entries.append(entry)
+    return entries
+
+
 def _objects(sample, image_number):
     """Returns the ground truth of one sample as COCO annotations."""
     annotations = []
     for index, box in enumerate(sample.boxes):
-        mask = None if sample.masks is None else sample.masks[index]
-        annotation = _annotation(image_number, sample.classes[index], box, mask)
-        annotation["iscrowd"] = int(sample.crowd[index])
-        if mask is not None:
-            annotation["area"] = rle.area(mask)
+        bbox = coco_box(box)
+        annotation = {
+            "image_id": image_number,
+            "category_id": int(sample.classes[index]),
+            "bbox": bbox,
+            "area": bbox[2] * bbox[3],
+            "iscrowd": int(sample.crowd[index]),
+        }
+        if sample.masks is not None:
+            mask = sample.masks[index]
+            annotation |= {"segmentation": mask, "area": rle.area(mask)}
         annotations.append(annotation)
     return annotations
-
-
-def _detections(result, image_number):
-    """Returns the detections of one image as COCO annotations."""
-    annotations = []
-    for index, box in enumerate(result.boxes):
-        mask = result.rles[index] if result.rles else None
-        annotation = _annotation(image_number, result.classes[index], box, mask)
-        annotation["score"] = float(result.scores[index])
-        annotations.append(annotation)
-    return annotations
-
-
-def _annotation(image_number, class_id, box, mask):
-    """Returns what objects and detections have in common; its area is the box's."""
-    bbox = coco_box(box)
-    annotation = {
-        "image_id": image_number,
-        "category_id": int(class_id),
-        "bbox": bbox,
-        "area": bbox[2] * bbox[3],
-        "iscrowd": 0,
-    }
-    if mask is not None:
-        annotation["segmentation"] = mask
-    return annotation
 
 
 def _score(iou_type, images, categories, objects, detections):
