@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrcnn_tf.datasets.images import as_rgb, read_image
+from mrcnn_tf.datasets.images import as_rgb, image_suffixes, read_image
 
 ODD_IMAGES = Path(__file__).parents[2] / "shared" / "data" / "odd_images"
 RED, WHITE = [255, 0, 0], [255, 255, 255]
@@ -107,6 +107,25 @@ def test_what_is_no_image_is_named(tmp_path):
         read_image(tmp_path / "absent.jpg")
     with pytest.raises(ValueError, match="found a folder"):
         read_image(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.png", Image.new("L", (2, 2)))
+
+    def locked(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Image, "open", locked)
+    with pytest.raises(PermissionError, match=r"Permission denied: .*a\.png"):
+        read_image(path)
+
+
+def test_endings_of_images_and_of_nothing_else():
+    suffixes = image_suffixes()
+    photographs = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
+    assert photographs <= suffixes
+    others = {".txt", ".json", ".xml", ".pdf", ".eps", ".mpg", ".mp4", ".h5", ".npz"}
+    assert not others & suffixes
 
 
 def test_floating_point_and_32_bit_files_are_refused(tmp_path):

@@ -22,6 +22,7 @@ def read_image(path):
         uint8 [H, W, 3], RGB.
     Raises:
         FileNotFoundError: if there is no such file.
+        PermissionError: if it may not be read.
         ValueError: if it cannot be read as an image; names the file and the cause.
     """
     path = Path(path)
@@ -45,12 +46,31 @@ def read_image(path):
         ) from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too large: {error}; scale it down first") from error
+    except PermissionError:  # the file may be in order
+        raise
     # Pillow's decoders raise OSError, SyntaxError, EOFError, struct.error and more.
     except Exception as error:
         raise ValueError(
             f"{path}: damaged or of an unsupported kind: {error}; "
             "fetch it again, or save it as 8-bit JPEG or PNG"
         ) from error
+
+
+def image_suffixes():
+    """Returns the endings, ".jpg" and others, of files to read as images in a folder.
+
+    Those of the formats that Pillow reads and that are images by their MIME type:
+    no video, no PDF, no HDF5, though Pillow knows their endings.
+
+    Returns:
+        frozenset of strings in lower case, each with its dot.
+    """
+    Image.init()  # Pillow knows few formats before
+    return frozenset(
+        suffix
+        for suffix, kind in Image.registered_extensions().items()
+        if kind in Image.OPEN and Image.MIME.get(kind, "").startswith("image/")
+    )
 
 
 def as_rgb(image):
