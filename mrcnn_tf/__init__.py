@@ -16,7 +16,7 @@ _NAMES = {
     "evaluate": "mrcnn_tf.evaluation.coco",
 }
 _MODULES = (
-    "anchors", "backbones", "boxes", "config", "datasets", "detections",
+    "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
     "evaluation", "fpn", "graphs", "heads", "inputs", "losses", "mask_rcnn", "masks",
     "matching", "nms", "presets", "proposals", "result", "rle", "roi", "rpn",
     "targets", "training", "visualize",

@@ -78,10 +78,10 @@ def giou(boxes1, boxes2):
         float32 [..., N, M], -1 to 1.
     Source: Rezatofighi et al. 2019.
     """
-    height, width = _enclosing(boxes1, boxes2)
-    hull = height * width
     shared = intersection(boxes1, boxes2)
     union = _union(boxes1, boxes2, shared)
+    height, width = _enclosing(boxes1, boxes2)
+    hull = height * width
     between = tf.math.divide_no_nan(hull - union, hull)
     return tf.math.divide_no_nan(shared, union) - between
 
@@ -93,12 +93,13 @@ def diou(boxes1, boxes2):
         float32 [..., N, M], -1 to 1.
     Source: Zheng et al. 2020.
     """
+    overlap = iou(boxes1, boxes2)
     height, width = _enclosing(boxes1, boxes2)
     diagonal = height**2 + width**2  # squared
     cy, cx, _, _ = tf.split(_center_size(boxes1), 4, axis=-1)
     dy, dx, _, _ = tf.unstack(_center_size(boxes2)[..., None, :, :], axis=-1)
     distance = (cy - dy) ** 2 + (cx - dx) ** 2  # squared
-    return iou(boxes1, boxes2) - tf.math.divide_no_nan(distance, diagonal)
+    return overlap - tf.math.divide_no_nan(distance, diagonal)
 
 
 def ciou(boxes1, boxes2):
@@ -108,11 +109,18 @@ def ciou(boxes1, boxes2):
         float32 [..., N, M].
     Source: Zheng et al. 2020. The trade-off weight alpha carries no gradient.
     """
-    _, _, h1, w1 = tf.split(_center_size(boxes1), 4, axis=-1)
-    _, _, h2, w2 = tf.unstack(_center_size(boxes2)[..., None, :, :], axis=-1)
-    aspect = 4 / math.pi**2 * (tf.atan2(w2, h2) - tf.atan2(w1, h1)) ** 2
-    alpha = tf.math.divide_no_nan(aspect, 1 - iou(boxes1, boxes2) + aspect)
+    overlap = iou(boxes1, boxes2)
+    turn = _aspect(boxes2)[..., None, :] - _aspect(boxes1)[..., :, None]  # [..., N, M]
+    aspect = 4 / math.pi**2 * turn**2  # 0 to 1
+    alpha = tf.math.divide_no_nan(aspect, 1 - overlap + aspect)
     return diou(boxes1, boxes2) - tf.stop_gradient(alpha) * aspect
+
+
+def _aspect(boxes):
+    """Width to height as an angle, 0 to pi / 2, [...]; a point counts as 0."""
+    height, width = tf.unstack(tf.maximum(_center_size(boxes)[..., 2:], 0.0), axis=-1)
+    # In (0, 0) the gradient of atan2 is NaN.
+    return tf.atan2(width, tf.where(height + width > 0, height, 1.0))
 
 
 def _union(boxes1, boxes2, shared):

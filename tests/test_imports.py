@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "masks": {"boxes", "rle", "roi"},
     "anchors": {"boxes"},
     "matching": {"boxes"},
+    "box_losses": {"boxes"},
     "nms": {"boxes"},
     "inputs": {"config"},
     "backbones": {"config"},
