@@ -16,10 +16,10 @@ _NAMES = {
     "evaluate": "mrcnn_tf.evaluation.coco",
 }
 _MODULES = (
-    "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
+    "anchors", "backbones", "boxes", "config", "datasets", "detections",
     "evaluation", "fpn", "graphs", "heads", "inputs", "losses", "mask_rcnn", "masks",
-    "matching", "nms", "presets", "proposals", "result", "rle", "roi", "rpn",
-    "targets", "training", "visualize",
+    "matching", "nms", "norm", "presets", "pretrained", "proposals", "result", "rle",
+    "roi", "rpn", "targets", "training", "visualize",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

@@ -1,13 +1,14 @@
 """Backbones: an image to feature maps C2..C5 at strides 4, 8, 16, 32.
 
-Batch norm is either frozen (an affine map with the statistics of pretraining; the
-weights count as not trainable) or learns.
+Batch norm is either frozen or learns; `norm.py` says what that means.
 """
 
 from pathlib import Path
 
 import keras
 from keras import layers
+
+from mrcnn_tf.norm import batch_norm
 
 STRIDES = (4, 8, 16, 32)
 
@@ -37,11 +38,20 @@ def build(config):
         config.width,
         config.norm,
         config.norm_epsilon,
+        config.stride_in,
         name=config.name,
     )
 
 
-def resnet(blocks, bottleneck, width=64, norm="frozen", epsilon=1e-5, name="resnet"):
+def resnet(
+    blocks,
+    bottleneck,
+    width=64,
+    norm="frozen",
+    epsilon=1e-5,
+    stride_in="3x3",
+    name="resnet",
+):
     """A residual network.
 
     Args:
@@ -50,54 +60,63 @@ def resnet(blocks, bottleneck, width=64, norm="frozen", epsilon=1e-5, name="resn
         width: channels of the stem, 64 in the paper.
         norm: "frozen" or "batch".
         epsilon: of batch norm; 0 for torchvision's first COCO weights.
+        stride_in: which convolution of a bottleneck halves the resolution: "3x3"
+            as in torchvision, or "1x1" as in the paper and in Keras Applications.
+        name: of the model.
     Returns:
         keras.Model, as `build`.
-    Source: He et al. 2015. The stride is in the 3x3 convolution ("v1.5") and
-        padding is symmetric, both as in torchvision. TensorFlow's "same" pads
-        more at the end where a stride is 2: half a stride of shift per stage.
+    Source: He et al. 2015. Padding is symmetric, as in torchvision. TensorFlow's
+        "same" pads more at the end where a stride is 2: half a stride of shift per
+        stage.
     """
     image = keras.Input((None, None, 3), name="image")
     x = _conv(image, width, 7, 2, "stem_conv")  # [B, H/2, W/2, width]
-    x = _norm(x, norm, epsilon, "stem_norm")
+    x = batch_norm(norm, epsilon, "stem_norm")(x)
     x = layers.ReLU(name="stem_relu")(x)
     x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # after ReLU 0 is the least
     x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)  # [B, H/4, W/4, width]
-    block = _bottleneck if bottleneck else _basic_block
     outputs = []
     for stage, count in enumerate(blocks):
         channels = width * 2**stage
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
-            x = block(x, channels, stride, norm, epsilon, f"c{stage + 2}_{index}")
+            block_name = f"c{stage + 2}_{index}"
+            if bottleneck:
+                strides = (1, stride) if stride_in == "3x3" else (stride, 1)
+                x = _bottleneck(x, channels, strides, norm, epsilon, block_name)
+            else:
+                x = _basic_block(x, channels, stride, norm, epsilon, block_name)
         outputs.append(x)
     return keras.Model(image, outputs, name=name)
 
 
 def _basic_block(x, channels, stride, norm, epsilon, name):
-    shortcut = x
     y = _conv(x, channels, 3, stride, f"{name}_conv1")
-    y = layers.ReLU(name=f"{name}_relu1")(_norm(y, norm, epsilon, f"{name}_norm1"))
+    y = batch_norm(norm, epsilon, f"{name}_norm1")(y)
+    y = layers.ReLU(name=f"{name}_relu1")(y)
     y = _conv(y, channels, 3, 1, f"{name}_conv2")
-    y = _norm(y, norm, epsilon, f"{name}_norm2")
-    return _join(shortcut, y, channels, stride, norm, epsilon, name)
+    y = batch_norm(norm, epsilon, f"{name}_norm2")(y)
+    return _join(x, y, stride, norm, epsilon, name)
 
 
-def _bottleneck(x, channels, stride, norm, epsilon, name):
-    shortcut = x
-    y = _conv(x, channels, 1, 1, f"{name}_conv1")
-    y = layers.ReLU(name=f"{name}_relu1")(_norm(y, norm, epsilon, f"{name}_norm1"))
-    y = _conv(y, channels, 3, stride, f"{name}_conv2")
-    y = layers.ReLU(name=f"{name}_relu2")(_norm(y, norm, epsilon, f"{name}_norm2"))
+def _bottleneck(x, channels, strides, norm, epsilon, name):
+    y = _conv(x, channels, 1, strides[0], f"{name}_conv1")
+    y = batch_norm(norm, epsilon, f"{name}_norm1")(y)
+    y = layers.ReLU(name=f"{name}_relu1")(y)
+    y = _conv(y, channels, 3, strides[1], f"{name}_conv2")
+    y = batch_norm(norm, epsilon, f"{name}_norm2")(y)
+    y = layers.ReLU(name=f"{name}_relu2")(y)
     y = _conv(y, 4 * channels, 1, 1, f"{name}_conv3")
-    y = _norm(y, norm, epsilon, f"{name}_norm3")
-    return _join(shortcut, y, 4 * channels, stride, norm, epsilon, name)
+    y = batch_norm(norm, epsilon, f"{name}_norm3")(y)
+    return _join(x, y, max(strides), norm, epsilon, name)
 
 
-def _join(shortcut, y, channels, stride, norm, epsilon, name):
+def _join(shortcut, y, stride, norm, epsilon, name):
     """Adds the shortcut, projected where the shape has changed."""
+    channels = y.shape[-1]
     if stride != 1 or shortcut.shape[-1] != channels:
         shortcut = _conv(shortcut, channels, 1, stride, f"{name}_shortcut_conv")
-        shortcut = _norm(shortcut, norm, epsilon, f"{name}_shortcut_norm")
+        shortcut = batch_norm(norm, epsilon, f"{name}_shortcut_norm")(shortcut)
     y = layers.Add(name=f"{name}_add")([shortcut, y])
     return layers.ReLU(name=f"{name}_out")(y)
 
@@ -117,12 +136,6 @@ def _conv(x, channels, size, stride, name):
         use_bias=False,
         kernel_initializer="he_normal",
         name=name,
-    )(x)
-
-
-def _norm(x, norm, epsilon, name):
-    return layers.BatchNormalization(
-        epsilon=epsilon, momentum=0.9, trainable=norm == "batch", name=name
     )(x)
 
 

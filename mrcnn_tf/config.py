@@ -15,6 +15,7 @@ from mrcnn_tf.presets import PRESETS
 RESIZE_MODES = ("aspect", "square")
 BACKBONES = ("resnet18", "resnet50", "resnet101", "mobilenet_v2")
 NORMS = ("frozen", "batch")
+STRIDES_IN = ("3x3", "1x1")
 OPTIMIZERS = ("sgd", "adamw")
 
 
@@ -65,18 +66,29 @@ class BackboneConfig:
     # small batches. "batch": it learns, for training from scratch.
     norm: str = "frozen"
     norm_epsilon: float = 1e-5
+    # Which convolution of a ResNet's bottleneck halves the resolution: torchvision's
+    # the "3x3"; the paper's and Keras Applications' the "1x1".
+    stride_in: str = "3x3"
     fpn_channels: int = 256
+    fpn_norm: bool = False  # frozen batch norm after each convolution
 
     def __post_init__(self):
         _check(self.name in BACKBONES, "backbone.name", self.name, BACKBONES)
         _check(self.norm in NORMS, "backbone.norm", self.norm, NORMS)
         _check(self.width >= 8, "backbone.width", self.width, "at least 8")
+        _check(
+            self.stride_in in STRIDES_IN,
+            "backbone.stride_in",
+            self.stride_in,
+            STRIDES_IN,
+        )
 
 
 @dataclass(frozen=True)
 class RPNConfig:
     """Anchors, objectness and proposals."""
 
+    convs: int = 1  # 3x3 convolutions of the head
     anchor_sizes: tuple = (32, 64, 128, 256, 512)  # pixels, one per level P2..P6
     anchor_ratios: tuple = (0.5, 1.0, 2.0)  # height over width
     positive_iou: float = 0.7
@@ -118,9 +130,12 @@ class RoIConfig:
     aligned: bool = False
     box_size: int = 7  # RoIAlign cells a side
     mask_size: int = 14  # RoIAlign cells a side; the mask has twice as many
-    box_units: int = 1024  # of each of the two hidden layers
+    box_convs: int = 0  # 3x3 convolutions of the box head
+    box_layers: int = 2  # hidden fully connected layers after them
+    box_units: int = 1024  # of each of those
     mask_convs: int = 4
     mask_channels: int = 256
+    head_norm: bool = False  # frozen batch norm after each convolution of both heads
 
     def __post_init__(self):
         _check(

@@ -3,15 +3,18 @@
 import keras
 from keras import layers
 
+from mrcnn_tf.norm import batch_norm
+
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
 
 
-def build(backbone_channels, channels=256):
+def build(backbone_channels, channels=256, norm=False):
     """Builds the feature pyramid.
 
     Args:
         backbone_channels: channels of C2..C5.
         channels: of every output.
+        norm: whether frozen batch norm follows each convolution, in its bias's place.
     Returns:
         keras.Model: a list [C2, C3, C4, C5] to a list [P2, P3, P4, P5, P6], each
         float32 [B, H_l, W_l, channels]. P6 is for the RPN alone. Heights and
@@ -25,7 +28,7 @@ def build(backbone_channels, channels=256):
         for level, c in enumerate(backbone_channels, start=2)
     ]
     laterals = [
-        layers.Conv2D(channels, 1, name=f"lateral{level}")(c)
+        _conv(c, channels, 1, norm, f"lateral{level}")
         for level, c in enumerate(inputs, start=2)
     ]
     merged = [laterals[-1]]  # coarse to fine
@@ -33,8 +36,14 @@ def build(backbone_channels, channels=256):
         up = layers.UpSampling2D(2, interpolation="nearest", name=f"up{level}")
         merged.append(layers.Add(name=f"merge{level}")([up(merged[-1]), lateral]))
     outputs = [
-        layers.Conv2D(channels, 3, padding="same", name=f"p{level}")(m)
+        _conv(m, channels, 3, norm, f"p{level}")
         for level, m in enumerate(merged[::-1], start=2)
     ]
     outputs.append(layers.MaxPooling2D(1, 2, name="p6")(outputs[-1]))
     return keras.Model(inputs, outputs, name="fpn")
+
+
+def _conv(x, channels, size, norm, name):
+    """A convolution without activation: the pyramid is linear in the backbone."""
+    x = layers.Conv2D(channels, size, padding="same", use_bias=not norm, name=name)(x)
+    return batch_norm("frozen", 1e-5, f"{name}_norm")(x) if norm else x

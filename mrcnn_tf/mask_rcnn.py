@@ -15,6 +15,7 @@ from mrcnn_tf import backbones, fpn, graphs, heads, losses, masks, rle, rpn
 from mrcnn_tf.config import Config
 from mrcnn_tf.datasets.images import as_rgb
 from mrcnn_tf.inputs import network_size, padded_size, resize_image
+from mrcnn_tf.pretrained import coco
 from mrcnn_tf.result import Result
 from mrcnn_tf.training.optimizer import make_optimizer
 
@@ -50,10 +51,20 @@ class MaskRCNN(keras.Model):
         channels = config.backbone.fpn_channels
         self.backbone = backbones.build(config.backbone)
         backbones.freeze(self.backbone, config.train.frozen_stages)
-        self.fpn = fpn.build([c.shape[-1] for c in self.backbone.outputs], channels)
-        self.rpn = rpn.build(channels, len(config.rpn.anchor_ratios))
+        self.fpn = fpn.build(
+            [c.shape[-1] for c in self.backbone.outputs],
+            channels,
+            config.backbone.fpn_norm,
+        )
+        self.rpn = rpn.build(channels, len(config.rpn.anchor_ratios), config.rpn.convs)
         self.box_head = heads.box_head(
-            channels, config.num_outputs, config.roi.box_size, config.roi.box_units
+            channels,
+            config.num_outputs,
+            config.roi.box_size,
+            config.roi.box_convs,
+            config.roi.box_layers,
+            config.roi.box_units,
+            config.roi.head_norm,
         )
         self.mask_head = heads.mask_head(
             channels,
@@ -61,6 +72,7 @@ class MaskRCNN(keras.Model):
             config.roi.mask_size,
             config.roi.mask_convs,
             config.roi.mask_channels,
+            config.roi.head_norm,
         )
         self.training_graph = graphs.training_graph(self)
         self.inspection_graph = graphs.inspection_graph(self)
@@ -149,6 +161,31 @@ class MaskRCNN(keras.Model):
         """
         outputs = self.inspection_graph(self._network_inputs(as_rgb(image)))
         return {name: np.asarray(value) for name, value in outputs.items()}
+
+    @classmethod
+    def from_pretrained(cls, name, path=None, classes=None, **changes):
+        """Makes a network with the weights that torchvision trained on COCO.
+
+        Prints what was taken from the file and, with other classes, what is new.
+
+        Args:
+            name: "coco", 37.9 box AP and 34.6 mask AP on val2017 as published, or
+                "coco_v2", 47.4 and 41.8.
+            path: of a copy of the published file; without one it is downloaded.
+            classes: names of your own classes, without background, to train on. The
+                config then has the schedule of `presets.FINE_TUNE`.
+            **changes: to the config, as of `Config.preset`.
+        Returns:
+            MaskRCNN: without `classes` its classes are COCO's category ids, so that
+            `result.classes` are category ids and `result.names` their names.
+        Raises:
+            FileNotFoundError: if the file is neither here nor to be downloaded.
+            ValueError: if it is not exactly these weights, or a change of the config
+                asks for another network.
+        """
+        model = cls(coco.coco_config(name, classes, **changes))
+        print(coco.load_coco(model, name, path))
+        return model
 
     @classmethod
     def load(cls, path):

@@ -35,10 +35,11 @@ MAY_IMPORT = {
     "box_losses": {"boxes"},
     "nms": {"boxes"},
     "inputs": {"config"},
-    "backbones": {"config"},
-    "fpn": {"config"},
+    "norm": set(),
+    "backbones": {"config", "norm"},
+    "fpn": {"config", "norm"},
     "rpn": {"config"},
-    "heads": {"config"},
+    "heads": {"config", "norm"},
     "proposals": GEOMETRY | {"config"},
     "targets": GEOMETRY | {"config"},
     "losses": GEOMETRY | {"config"},
@@ -48,7 +49,8 @@ MAY_IMPORT = {
     "mask_rcnn": GEOMETRY
     | NETWORK
     | STAGES
-    | {"config", "graphs", "result", "datasets", "training"},
+    | {"config", "graphs", "result", "datasets", "training", "pretrained"},
+    "pretrained": {"config", "presets", "backbones"},
     "datasets": {"config", "inputs", "boxes", "masks", "rle"},
     "training": {"config", "datasets", "evaluation"},
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},
