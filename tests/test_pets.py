@@ -60,10 +60,58 @@ def test_sample_by_hand(root):
 
 def test_validation_is_every_seventh_of_each_breed(root):
     train, val, both = (Pets(root, split) for split in ("train", "val", "trainval"))
-    assert val.names == ["Maine_Coon_6", "Maine_Coon_13", "pug_6"]
+    # By name: Maine_Coon_0, 1, 10, 11, 12, 13, *2*, 3, 4, 5, 6, 7, 8, *9*.
+    assert val.names == ["Maine_Coon_2", "Maine_Coon_9", "pug_6"]
     assert not set(train.names) & set(val.names)
     assert sorted(train.names + val.names) == sorted(both.names)
     assert len(both) == 22 and len(train) == 19
+
+
+def test_validation_does_not_depend_on_the_order_of_the_list(root):
+    listed = root / "annotations" / "trainval.txt"
+    heading, *rows = listed.read_text().splitlines()
+    listed.write_text("\n".join([heading, *rows[::-1]]) + "\n")
+    assert Pets(root, "val").names == ["pug_6", "Maine_Coon_9", "Maine_Coon_2"]
+
+
+def test_photographs_that_no_list_knows_are_named_once(root, caplog):
+    write(root, "pug_500")
+    write(root, "pug_501")
+    with caplog.at_level(logging.WARNING):
+        splits = [Pets(root, split) for split in ("train", "val", "test")]
+    (record,) = caplog.records
+    assert "2 photographs" in record.getMessage()
+    assert "pug_500, pug_501" in record.getMessage()
+    for pets in splits:
+        assert pets.unlisted == ["pug_500", "pug_501"]
+        assert not {"pug_500", "pug_501"} & set(pets.names)
+    assert not splits[0].faults
+
+
+def test_files_that_are_no_jpeg(root):
+    image = Image.new("RGB", (30, 20), (10, 200, 30))
+    image.save(root / "images" / "Maine_Coon_90.jpg", format="GIF")
+    transparent = Image.new("RGBA", (30, 20), (10, 200, 30, 255))
+    transparent.save(root / "images" / "pug_90.jpg", format="PNG")
+    pets = Pets(root, "test")
+    assert not pets.faults
+    for sample in pets:
+        assert sample.image.shape == (20, 30, 3)
+        assert np.abs(sample.image[0, 0].astype(int) - (10, 200, 30)).max() <= 8
+
+
+def test_a_photograph_that_is_turned_when_read(root):
+    """EXIF orientation 6: stored lying down, shown upright, as the trimap is."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = np.full((30, 20), 2, np.uint8)
+    upright[5:20, 4:9] = 1
+    write(root, "pug_90", upright)
+    Image.new("RGB", (30, 20)).save(root / "images" / "pug_90.jpg", exif=exif)
+    pets = Pets(root, "test")
+    assert not pets.faults
+    assert pets[1].image.shape == (30, 20, 3)
+    assert pets[1].boxes.tolist() == [[5, 4, 20, 9]]
 
 
 def test_faults_are_named_and_the_rest_is_used(root, caplog):
@@ -145,3 +193,23 @@ def test_real_photographs():
         assert sample.boxes.tolist() == [tight]
         # Breeds of cats are written with a capital, of dogs without.
         assert sample.classes[0] == (1 if sample.image_id[0].isupper() else 2)
+
+
+ODD = PETS.parent / "odd_images"
+
+
+@pytest.mark.skipif(not ODD.exists(), reason="no ../shared beside the repository")
+def test_the_real_files_that_are_no_jpeg(root):
+    listed = root / "annotations" / "test.txt"
+    listed.write_text("Abyssinian_34 1 1 1\nAbyssinian_5 1 1 1\n")
+    everything = root / "annotations" / "list.txt"
+    everything.write_text(everything.read_text() + listed.read_text())
+    for name in ("Abyssinian_34", "Abyssinian_5"):
+        data = (ODD / f"{name}.jpg").read_bytes()
+        with Image.open(ODD / f"{name}.jpg") as image:
+            assert image.format in ("GIF", "PNG")
+            write(root, name, trimap_of(*image.size[::-1]))
+        (root / "images" / f"{name}.jpg").write_bytes(data)
+    pets = Pets(root, "test")
+    assert pets.names == ["Abyssinian_34", "Abyssinian_5"] and not pets.faults
+    assert all(sample.image.std() > 10 for sample in pets)
