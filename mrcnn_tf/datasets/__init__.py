@@ -15,12 +15,14 @@ _NAMES = {
     "Sample": "sample",
     "Shapes": "toy",
     "Splits": "splits",
+    "TfdsPets": "pets_tfds",
     "batches": "pipeline",
     "load": "splits",
     "read_image": "images",
 }
 _MODULES = (
-    "augment", "compose", "images", "pets", "pipeline", "sample", "splits", "toy",
+    "augment", "compose", "images", "pets", "pets_tfds", "pipeline", "sample",
+    "splits", "toy",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

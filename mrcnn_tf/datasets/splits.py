@@ -6,9 +6,11 @@ from typing import Any
 
 from mrcnn_tf.datasets.compose import Composed
 from mrcnn_tf.datasets.pets import Pets
+from mrcnn_tf.datasets.pets_tfds import TfdsPets
 from mrcnn_tf.datasets.toy import Animals, Shapes
 
 TOYS = {"shapes": Shapes, "animals": Animals}
+PETS = "oxford_iiit_pet"  # as TensorFlow Datasets calls them
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,17 @@ def load(source, size=128, compose=0):
     """Opens a dataset.
 
     Args:
-        source: "shapes" or "animals" for toy scenes, or a folder laid out as
-            Oxford-IIIT Pets' archives are.
+        source: "shapes" or "animals" for toy scenes, "oxford_iiit_pet" to download
+            the Pets once through TensorFlow Datasets, or a folder laid out as their
+            archives are.
         size: pixels a side, of scenes that are generated or composed.
         compose: 0 for the photographs as they are; n to compose scenes of one to
             n objects from them.
     Returns:
         `Splits`. Generated splits are without end for training, of 200 scenes else.
     Raises:
-        ValueError: if the source is neither.
+        ValueError: if the source is none of these.
+        OSError: if a download fails.
     """
     if str(source) in TOYS:
         toy = TOYS[str(source)]
@@ -41,12 +45,16 @@ def load(source, size=128, compose=0):
             toy(200, seed=2, size=size),
             toy(200, seed=3, size=size),
         )
-    if not (Path(source) / "annotations" / "trimaps").is_dir():
+    splits = ("train", "val", "test")
+    if str(source) == PETS:
+        photos = [TfdsPets(split) for split in splits]
+    elif (Path(source) / "annotations" / "trimaps").is_dir():
+        photos = [Pets(source, split) for split in splits]
+    else:
         raise ValueError(
-            f"{source}: expected one of {sorted(TOYS)}, or a folder that holds "
-            "annotations/trimaps/ and images/ as Oxford-IIIT Pets does"
+            f"{source}: expected one of {sorted([*TOYS, PETS])}, or a folder that "
+            "holds annotations/trimaps/ and images/ as Oxford-IIIT Pets does"
         )
-    photos = [Pets(source, split) for split in ("train", "val", "test")]
     if compose:
         lengths = (1_000_000, 200, 200)
         photos = [
