@@ -45,7 +45,8 @@ def test_specks_are_left_out(min_area, areas):
 def test_scores_are_mean_probabilities_and_order_the_result():
     probability = np.full(MAP.shape, 0.5)
     probability[3, 0] = 0.9  # the single dog
-    probability[0, 0], probability[2, 0] = 0.9, 0.1  # of a cat; of background
+    probability[0, 0] = 0.9  # of a cat
+    probability[2, 2] = 0.1  # of background in the box of the other cat
     found = connected_components(MAP, CLASSES, 1, probability)
     assert found.names == ["dog", "cat", "cat", "dog"]
     np.testing.assert_allclose(found.scores, [0.9, 0.6, 0.5, 0.5], rtol=1e-6)
