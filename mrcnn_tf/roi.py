@@ -2,9 +2,10 @@
 
 `tf.image.crop_and_resize` samples bilinearly on a regular grid from one corner of
 a box to the other. RoIAlign samples at the centres of sub-cells instead. Both agree
-when the box is first moved onto the first and last sample (`_sample_range`), the
-crop is twice the output a side, and a 2x2 mean follows. Used plainly, with the box
-as it is, `crop_and_resize` is off by more than a feature cell.
+when the box is first moved onto the first and last sample (`_sample_grid`), the
+crop has one cell for each sample (for the usual two, it is twice the output a side),
+and a mean over the samples follows. Used plainly, with the box as it is,
+`crop_and_resize` is off by more than a feature cell.
 
 All levels are sampled in one call: the feature maps are laid side by side on one
 canvas (`_Atlas`), and each box is moved to where its level lies.
@@ -14,8 +15,6 @@ import keras
 import tensorflow as tf
 
 from mrcnn_tf import boxes as box_ops
-
-SAMPLES_PER_CELL = 2  # each way
 
 
 def fpn_level(boxes, min_level=2, max_level=5):
@@ -36,7 +35,9 @@ def fpn_level(boxes, min_level=2, max_level=5):
     return tf.cast(tf.clip_by_value(level, min_level, max_level), tf.int32)
 
 
-def roi_align(features, boxes, output_size, strides, aligned=True, image_index=None):
+def roi_align(
+    features, boxes, output_size, strides, aligned=True, samples=2, image_index=None
+):
     """Cuts a grid of bilinear samples for each box from its pyramid level.
 
     Args:
@@ -48,36 +49,43 @@ def roi_align(features, boxes, output_size, strides, aligned=True, image_index=N
         aligned: True puts cell centres at half-integers, as pixels have them.
             False is the original, half a cell off, and stretches boxes under one
             cell to one cell.
+        samples: bilinear samples in each output cell, each way: n or (down, across).
+        image_index: int32 [B, R], the image that each box is cut from where that is
+            not its own row.
     Returns:
         float32 [B, R, S, S, C]. Samples up to one cell outside the map take its
         edge, those further out are zero.
+    Raises:
+        ValueError: if there are no samples.
     Source: He et al. 2017, section 3; numbers as torchvision.ops.roi_align with
-        sampling_ratio=2.
+        sampling_ratio=samples.
     """
+    samples = (samples, samples) if isinstance(samples, int) else tuple(samples)
+    if min(samples) < 1:
+        raise ValueError(f"samples must be at least 1 each way, found {samples}")
+    count = [each * output_size for each in samples]  # rows and columns of samples
     atlas = _Atlas(features)
     if len(features) == 1:
         level = tf.zeros(tf.shape(boxes)[:2], tf.int32)
     else:
         level = fpn_level(boxes, 2, 1 + len(features)) - 2  # [B, R]
     stride = tf.gather(tf.constant(strides, tf.float32), level)[..., None]  # [B, R, 1]
-    first, last = _sample_range(boxes / stride, output_size, aligned)  # [B, R, 2]
+    first, step = _sample_grid(boxes / stride, count, aligned)  # [B, R, 2]
+    last = first + step * (tf.constant(count, tf.float32) - 1.0)
     size = tf.gather(atlas.sizes, level)  # [B, R, 2]
     origin = tf.gather(atlas.origins, level)
 
     if image_index is None:
         image_index = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
-    count = SAMPLES_PER_CELL * output_size
     corners = tf.concat([origin + first, origin + last], axis=-1)  # [B, R, 4]
     crops = tf.image.crop_and_resize(
         atlas.canvas,
         tf.reshape(corners / atlas.scale, [-1, 4]),
         tf.reshape(image_index, [-1]),
-        [count, count],
-    )  # [B * R, count, count, C]
-    inside = _inside(first, last, size, count)  # [B * R, count, count, 1]
-    cells = tf.nn.avg_pool2d(
-        crops * inside, SAMPLES_PER_CELL, SAMPLES_PER_CELL, "VALID"
-    )
+        count,
+    )  # [B * R, rows, columns, C]
+    inside = _inside(first, step, size, count)  # [B * R, rows, columns, 1]
+    cells = tf.nn.avg_pool2d(crops * inside, samples, samples, "VALID")
     shape = tf.concat([tf.shape(boxes)[:2], tf.shape(cells)[1:]], axis=0)
     return tf.reshape(cells, shape)  # [B, R, S, S, C]
 
@@ -86,9 +94,11 @@ class _Atlas:
     """Feature maps on one canvas: the finest on top, the others in a row below.
 
     Each map has a rim of one cell that repeats its edge, for the samples that fall
-    up to a cell outside. Attributes: `canvas` float32 [B, H, W, C]; `sizes` float32
-    [L, 2], rows and columns of each map; `origins` float32 [L, 2], where cell
-    (0, 0) of each lies; `scale` float32 [4], what crop_and_resize divides by.
+    up to a cell outside. Around all are zeros, one cell wide: crop_and_resize gives
+    nothing beyond the canvas, and a rounding would put a sample that lies just on
+    the rim there. Attributes: `canvas` float32 [B, H, W, C]; `sizes` float32 [L, 2],
+    rows and columns of each map; `origins` float32 [L, 2], where cell (0, 0) of each
+    lies; `scale` float32 [4], what crop_and_resize divides by.
     """
 
     def __init__(self, features):
@@ -96,57 +106,67 @@ class _Atlas:
         padded = [tf.pad(feature, rim, "SYMMETRIC") for feature in features]
         shapes = [tf.shape(feature)[1:3] for feature in padded]
         top, below = padded[0], padded[1:]
-        offsets = [tf.zeros(2, tf.int32)]
+        offsets = [tf.ones(2, tf.int32)]
         if below:
             column = 0
             for shape in shapes[1:]:
-                offsets.append(tf.stack([shapes[0][0], column]))
+                offsets.append(tf.stack([1 + shapes[0][0], 1 + column]))
                 column += shape[1]
             height = shapes[1][0]  # the next finest is the tallest below
-            row = tf.concat([_grow(m, height, tf.shape(m)[2]) for m in below], axis=2)
+            row = tf.concat(
+                [_pad(m, (0, height - tf.shape(m)[1]), (0, 0)) for m in below], axis=2
+            )
             width = tf.maximum(shapes[0][1], column)
             self.canvas = tf.concat(
-                [_grow(top, shapes[0][0], width), _grow(row, height, width)], axis=1
+                [
+                    _pad(top, (1, 0), (1, 1 + width - shapes[0][1])),
+                    _pad(row, (0, 1), (1, 1 + width - column)),
+                ],
+                axis=1,
             )
         else:
-            self.canvas = top
+            self.canvas = _pad(top, (1, 1), (1, 1))
         self.sizes = tf.cast(tf.stack(shapes) - 2, tf.float32)
         self.origins = tf.cast(tf.stack(offsets) + 1, tf.float32)
         last_cell = tf.shape(self.canvas)[1:3] - 1
         self.scale = tf.cast(tf.tile(last_cell, [2]), tf.float32)
 
 
-def _grow(maps, height, width):
-    """Pads [B, h, w, C] with zeros to [B, height, width, C]."""
-    shape = tf.shape(maps)
-    return tf.pad(maps, [[0, 0], [0, height - shape[1]], [0, width - shape[2]], [0, 0]])
+def _pad(maps, rows, columns):
+    """Pads [B, H, W, C] with zeros, (before, after) its rows and its columns."""
+    return tf.pad(maps, [[0, 0], rows, columns, [0, 0]])
 
 
-def _sample_range(boxes, output_size, aligned):
-    """Where the first and the last sample of each box lie, in cells.
+def _sample_grid(boxes, count, aligned):
+    """Where the first sample of each box lies and how far apart they are, in cells.
 
     Args:
         boxes: float32 [B, R, 4], in cells of the box's own map.
+        count: how many samples a box has down and across.
     Returns:
-        first, last: float32 [B, R, 2], (y, x).
+        first, step: float32 [B, R, 2], (y, x).
     """
     start, end = tf.split(boxes, 2, axis=-1)
     if aligned:
         start, end = start - 0.5, end - 0.5
     else:
         end = tf.maximum(end, start + 1.0)
-    # The box holds `count` sub-cells a side; a sample lies in the middle of each.
-    half = (end - start) / (2 * SAMPLES_PER_CELL * output_size)
-    return start + half, end - half
+    # A sample lies in the middle of each of the sub-cells that share the box.
+    step = (end - start) / tf.constant(count, tf.float32)
+    return start + step / 2, step
 
 
-def _inside(first, last, size, count):
+def _inside(first, step, size, count):
     """1 for samples at most one cell outside their map, else 0."""
-    share = tf.linspace(0.0, 1.0, count)  # [count]
-    position = first[..., None] + share * (last - first)[..., None]  # [B, R, 2, count]
-    inside = (position >= -1.0) & (position <= size[..., None])
-    inside = tf.cast(tf.reshape(inside, [-1, 2, count]), tf.float32)
-    return inside[:, 0, :, None, None] * inside[:, 1, None, :, None]
+
+    def along(axis):
+        ticks = tf.range(count[axis], dtype=tf.float32)
+        # Exact for round numbers: a sample may lie just where the rim ends.
+        position = first[..., axis, None] + ticks * step[..., axis, None]
+        inside = (position >= -1.0) & (position <= size[..., axis, None])
+        return tf.cast(tf.reshape(inside, [-1, count[axis]]), tf.float32)
+
+    return along(0)[:, :, None, None] * along(1)[:, None, :, None]
 
 
 def roi_pool(features, boxes, output_size, stride):
