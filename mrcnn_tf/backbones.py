@@ -3,8 +3,6 @@
 Batch norm is either frozen or learns; `norm.py` says what that means.
 """
 
-from pathlib import Path
-
 import keras
 from keras import layers
 
@@ -150,7 +148,9 @@ def mobilenet_v2(width=100, norm="frozen"):
     Source: Sandler et al. 2018. C2..C4 are the expanded features just before the
         next stride, the widest at each size.
     """
-    network = _mobilenet_v2(width)
+    network = keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), alpha=width / 100, include_top=False, weights=None
+    )
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = norm == "batch"
@@ -158,39 +158,6 @@ def mobilenet_v2(width=100, norm="frozen"):
     outputs = [network.get_layer(f"{name}_expand_relu").output for name in taps]
     outputs.append(network.get_layer("out_relu").output)
     return keras.Model(network.input, outputs, name="mobilenet_v2")
-
-
-def _mobilenet_v2(width):
-    return keras.applications.MobileNetV2(
-        input_shape=(None, None, 3), alpha=width / 100, include_top=False, weights=None
-    )
-
-
-def load_mobilenet_v2(backbone, width, path):
-    """Gives a MobileNetV2 backbone the weights of Keras Applications.
-
-    Args:
-        backbone: what `mobilenet_v2` returned.
-        width: alpha in hundredths, as the file's.
-        path: of a `.weights.h5` file of the network without its top.
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is of another network or alpha. No weight has
-            changed then.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file of MobileNetV2 weights")
-    source = _mobilenet_v2(width)
-    try:
-        source.load_weights(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(
-            f"{path}: not the weights of a MobileNetV2 of alpha {width / 100} "
-            f"without top: {error}"
-        ) from error
-    for layer in backbone.layers:
-        if layer.weights:
-            layer.set_weights(source.get_layer(layer.name).get_weights())
 
 
 def freeze(backbone, stages):

@@ -103,3 +103,13 @@ FINE_TUNE = {
     "warmup_steps": 200,
     "frozen_stages": 2,
 }
+
+# What Keras Applications' ResNets were trained with, for `config.replace`: pixels less
+# their mean, the stride in the 1x1 convolution as in the paper.
+KERAS_RESNET = {
+    "image": {
+        "mean": (123.68 / 255, 116.779 / 255, 103.939 / 255),
+        "std": (1 / 255, 1 / 255, 1 / 255),
+    },
+    "backbone": {"stride_in": "1x1", "norm_epsilon": 1.001e-5},
+}

@@ -81,9 +81,7 @@ def train(options):
     keras.utils.set_random_seed(options.seed)
     model = mr.MaskRCNN(config)
     if options.backbone_weights:
-        mr.backbones.load_mobilenet_v2(
-            model.backbone, config.backbone.width, options.backbone_weights
-        )
+        print(mr.pretrained.load_imagenet(model, options.backbone_weights))
     model.compile()
     start = time.monotonic()
     model.fit(

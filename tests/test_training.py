@@ -1,7 +1,6 @@
 """Schedule, callbacks, the training command, and a network that must overfit."""
 
 import csv
-from pathlib import Path
 
 import evaluate as evaluate_script
 import keras
@@ -11,7 +10,6 @@ import small
 import train as train_script
 
 import mrcnn_tf as mr
-from mrcnn_tf import backbones
 from mrcnn_tf.training.monitor import BestCheckpoint, callbacks
 from mrcnn_tf.training.optimizer import WarmupStep, make_optimizer
 
@@ -144,35 +142,6 @@ def test_the_command_says_in_a_sentence_what_is_wrong(
 def test_evaluating_a_missing_model_is_a_sentence(capsys):
     assert evaluate_script.main(["--model", "none.keras", "--data", "shapes"]) == 1
     assert "none.keras: no such file" in capsys.readouterr().err
-
-
-def test_weights_of_another_network_are_refused(tmp_path):
-    (tmp_path / "weights.h5").write_bytes(b"no weights")
-    backbone = backbones.mobilenet_v2(35)
-    before = backbone.get_weights()
-    with pytest.raises(ValueError, match=r"weights\.h5: not the weights"):
-        backbones.load_mobilenet_v2(backbone, 35, tmp_path / "weights.h5")
-    for weight, old in zip(backbone.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, old)
-
-
-def test_mobilenet_weights_reach_every_layer():
-    path = Path(__file__).parents[2] / "shared" / "data" / "weights"
-    path = path / "mobilenet_v2_0.35_224_no_top_imagenet.weights.h5"
-    if not path.exists():
-        pytest.skip("no ../shared/data/weights")
-    backbone = backbones.mobilenet_v2(35)
-    backbones.load_mobilenet_v2(backbone, 35, path)
-    reference = keras.applications.MobileNetV2(
-        (96, 96, 3), 0.35, include_top=False, weights=None
-    )
-    reference.load_weights(path)
-    image = np.random.default_rng(0).uniform(-1, 1, (1, 96, 96, 3)).astype("float32")
-    np.testing.assert_allclose(
-        backbone(image)[-1], reference(image), rtol=1e-4, atol=1e-5
-    )
-    with pytest.raises(ValueError, match=r"alpha 1\.0"):
-        backbones.load_mobilenet_v2(backbones.mobilenet_v2(100), 100, path)
 
 
 @pytest.mark.slow
