@@ -155,6 +155,9 @@ class DetectionConfig:
     nms_iou: float = 0.5  # within one class
     max_detections: int = 100  # per image
     mask_threshold: float = 0.5
+    # True pastes masks into boxes of whole pixels, as torchvision does and its
+    # published AP has it; False where the box is, which is up to a pixel truer.
+    whole_pixel_boxes: bool = False
 
 
 @dataclass(frozen=True)

@@ -263,15 +263,20 @@ class MaskRCNN(keras.Model):
         new_height, new_width = network_size(height, width, self.config.image)
         scale = np.array([height / new_height, width / new_width] * 2, np.float32)
         boxes = boxes[found] * scale
-        threshold = self.config.detection.mask_threshold
+        detection = self.config.detection
+        rles = []
+        for probability, box in zip(probabilities[found], boxes, strict=True):
+            if detection.whole_pixel_boxes:
+                box = masks.whole_pixel_box(box, len(probability))
+            mask = masks.paste(
+                probability, box, height, width, detection.mask_threshold
+            )
+            rles.append(rle.encode(mask))
         return Result(
             boxes=boxes,
             classes=classes[found],
             scores=scores[found],
-            rles=tuple(
-                rle.encode(masks.paste(probability, box, height, width, threshold))
-                for probability, box in zip(probabilities[found], boxes, strict=True)
-            ),
+            rles=tuple(rles),
             height=height,
             width=width,
             class_names=self.config.classes,

@@ -38,8 +38,7 @@ def paste(probabilities, box, height, width, threshold=0.5):
     Returns:
         bool [height, width].
     Source: detectron2's paste: the mask is sampled bilinearly at the centre of
-        each pixel, and is zero outside. (torchvision truncates the box to whole
-        pixels first, which moves edges by up to a pixel.)
+        each pixel, and is zero outside. (`whole_pixel_box` gives torchvision's.)
     """
     size = len(probabilities)
     y1, x1, y2, x2 = (float(edge) for edge in box)
@@ -54,6 +53,27 @@ def paste(probabilities, box, height, width, threshold=0.5):
     columns = _interpolation(left, right, x1, x2, size)  # [w, m]
     pasted[top:bottom, left:right] = rows @ probabilities @ columns.T >= threshold
     return pasted
+
+
+def whole_pixel_box(box, size):
+    """The box that torchvision pastes a mask into: nearly the one it is given.
+
+    Args:
+        box: four floats (y1, x1, y2, x2) in image pixels.
+        size: m, mask cells a side.
+    Returns:
+        float32 [4]: what `paste` needs for torchvision's masks, pixel for pixel.
+    Source: torchvision's paste_masks_in_image. It grows the box by a mask cell each
+        way, drops the fractions of its corners and adds a pixel, so that an edge of
+        the mask moves by up to a pixel.
+    """
+    box = np.asarray(box, np.float32)
+    center, half = (box[:2] + box[2:]) * 0.5, (box[2:] - box[:2]) * 0.5
+    half *= np.float32((size + 2) / size)
+    corner = np.trunc(center - half)
+    extent = np.maximum(np.trunc(center + half) - corner + 1, 1)
+    cell = extent / (size + 2)
+    return np.concatenate([corner + cell, corner + extent - cell])
 
 
 def _pixel_range(low, high, limit):

@@ -31,9 +31,10 @@ COCO_NAMES = {
 COCO_CLASSES = tuple(COCO_NAMES.get(i, f"unused {i}") for i in range(1, 91))
 
 # Preset and changes to it, by the names in `files.PUBLISHED`.
+_PASTE = {"detection": {"whole_pixel_boxes": True}}
 NETWORKS = {
-    "coco": ("resnet50_fpn", {"backbone": {"norm_epsilon": 0.0}}),
-    "coco_v2": ("resnet50_fpn_v2", {}),
+    "coco": ("resnet50_fpn", {"backbone": {"norm_epsilon": 0.0}, **_PASTE}),
+    "coco_v2": ("resnet50_fpn_v2", _PASTE),
 }
 # What the class scores, boxes and masks of a class come out of.
 _CLASS_LAYERS = (

@@ -1,6 +1,7 @@
 """The published files: where each is, and how to know it is whole."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,15 +61,17 @@ def fetch(file, path=None):
                 f"{file.url}"
             )
         return Path(path)
+    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)  # else Keras goes to /tmp by itself
+    cached = folder / "mrcnn_tf" / file.name
     try:
-        cached = Path(
-            keras.utils.get_file(file.name, file.url, cache_subdir="mrcnn_tf")
+        keras.utils.get_file(
+            file.name, file.url, cache_dir=folder, cache_subdir="mrcnn_tf"
         )
     except Exception as error:  # Keras raises nothing narrower
         raise FileNotFoundError(
-            f"{file.name}: no copy on this machine, and the download failed ({error}). "
-            f"Download {file.url} elsewhere and pass its path, or put it in "
-            "~/.keras/mrcnn_tf"
+            f"{cached}: not there, and the download failed ({error}). Download "
+            f"{file.url} elsewhere and put it there, or pass its path"
         ) from error
     with cached.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
