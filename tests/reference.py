@@ -10,6 +10,11 @@ import numpy as np
 
 REFERENCE = "torchvision 0.28.0 on torch 2.13.0"  # as tests/golden/README.md says
 
+# The bars, for `agree`: of a value's own size, or absolute where it is near zero.
+NUMBERS = {"rtol": 1e-4, "atol": 1e-5}  # features, logits, losses
+GRADIENTS = {"rtol": 1e-4, "atol": 1e-7}  # of means, so much smaller
+PIXELS = {"atol": 1e-3}  # boxes
+
 _INTRODUCTION = """\
 # Proof
 
@@ -24,9 +29,10 @@ Reference: {reference} (processor, float32).
 Ours: {versions}, Python {python}, on {machine}.
 
 *Absolute* is the largest difference of a single value, *relative* the same divided by
-the largest value of its array. The *bar* holds for each value by itself: `1e-04
-relative or 1e-05` means of that value's own size, or absolute, whichever is more.
-`pytest` with a test's name repeats its line.
+the largest value of its array. The *bar* holds for each value by itself: `1e-4
+relative or 1e-5` means of that value's own size, or absolute, whichever is more.
+A reference `nms: ops.nms` is what torchvision's `ops.nms` gave, in
+`tests/golden/nms.npz`. `pytest` with a test's name repeats its line.
 
 | block | reference | values | absolute | relative | bar | test |
 |---|---|---:|---:|---:|---|---|"""
@@ -85,7 +91,7 @@ def agree(block, reference, ours, theirs, rtol=0.0, atol=0.0):
 
     Args:
         block: name of the row. Calls of one test with the same name share a row.
-        reference: what computed `theirs`: the fixture's arrays, the function.
+        reference: where `theirs` is from: the fixture, torchvision's function.
         ours, theirs: numbers or booleans of one shape.
         rtol, atol: each value may differ by `atol` or by `rtol` times its size,
             whichever is more. Neither: equal.
@@ -98,8 +104,8 @@ def agree(block, reference, ours, theirs, rtol=0.0, atol=0.0):
     # Written so that a NaN is a failure.
     outside = ~(difference <= np.maximum(atol, rtol * size))
     assert not outside.any(), (
-        f"{block}: {outside.sum()} of {ours.size} values differ by more than "
-        f"{_bar(rtol, atol)}, the first at {np.argwhere(outside)[0].tolist()}: "
+        f"{block}: {outside.sum()} of {ours.size} values miss the bar "
+        f"({_bar(rtol, atol)}), the first at {np.argwhere(outside)[0].tolist()}: "
         f"{ours[outside][0]:.7g}, not {theirs[outside][0]:.7g}; the largest "
         f"difference is {difference.max():.2g}"
     )
@@ -115,8 +121,13 @@ def agree(block, reference, ours, theirs, rtol=0.0, atol=0.0):
 
 
 def _bar(rtol, atol):
-    bars = [f"{rtol:.0e} relative"] * (rtol > 0) + [f"{atol:.0e}"] * (atol > 0)
+    bars = [f"{_short(rtol)} relative"] * (rtol > 0) + [_short(atol)] * (atol > 0)
     return " or ".join(bars) or "equal"
+
+
+def _short(number, digits=0):
+    """0.00012 as 1e-4, or as 1.2e-4."""
+    return f"{number:.{digits}e}".replace("e-0", "e-") if number else "0"
 
 
 def write_proof(path):
@@ -141,8 +152,8 @@ def write_proof(path):
             block,
             "; ".join(row.reference),
             f"{row.values:,}",
-            f"{row.absolute:.1e}" if row.absolute else "0",
-            f"{row.relative:.1e}" if row.relative else "0",
+            _short(row.absolute, 1),
+            _short(row.relative, 1),
             "; ".join(row.bars),
             f"`{test}`",
         ]
