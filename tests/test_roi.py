@@ -23,6 +23,45 @@ def test_not_aligned_is_half_a_pixel_off():
     np.testing.assert_allclose(cells, [[9, 10], [14, 15]], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        (1, 4),  # in the middle, half way up the ridge
+        (2, 2),  # at 1 and 3: 0 and half way down
+        (4, 2),  # on every column: 0, 0, 8, 0
+        ((2, 1), 4),  # two down, where nothing changes
+        ((1, 2), 2),
+    ],
+)
+def test_samples_in_a_cell(samples, expected):
+    ridge = np.tile(np.array([0, 0, 8, 0], np.float32), (4, 1))[None, ..., None]
+    box = np.array([[[0, 0, 4, 4]]], np.float32)
+    cell = roi.roi_align([ridge], box, 1, [1], samples=samples)
+    np.testing.assert_allclose(cell, [[[[[expected]]]]], atol=1e-5)
+
+
+def test_any_number_of_samples_on_a_ramp():
+    box = np.array([[[1, 1, 3, 3]]], np.float32)
+    for samples in (1, 3, (5, 2)):
+        cells = roi.roi_align([RAMP], box, 2, [1], samples=samples)[0, 0, ..., 0]
+        np.testing.assert_allclose(cells, [[6, 7], [11, 12]], atol=1e-5)
+
+
+def test_no_samples_is_an_error():
+    with pytest.raises(ValueError, match="samples must be at least 1"):
+        roi.roi_align([RAMP], np.zeros((1, 1, 4), np.float32), 2, [1], samples=0)
+
+
+def test_samples_just_on_the_rim_count():
+    # 175 samples at -62, -61, ... 112. Those from -1 to 40 see the map: 14, 25 and 3
+    # of the 25 in a cell.
+    box = np.array([[[0, -62.5, 32, 112.5]]], np.float32)
+    ones = np.ones((1, 32, 40, 1), np.float32)
+    cells = roi.roi_align([ones], box, 7, [1], aligned=False, samples=(1, 25))
+    expected = np.tile(np.array([0, 0, 14, 25, 3, 0, 0]) / 25, (7, 1))
+    np.testing.assert_allclose(cells[0, 0, ..., 0], expected, atol=1e-5)
+
+
 def test_crop_and_resize_as_it_stands_is_neither():
     normalized = np.array([[1, 1, 3, 3]], np.float32) / 5
     naive = tf.image.crop_and_resize(RAMP, normalized, [0], [2, 2])[0, ..., 0]
