@@ -63,21 +63,24 @@ class Preview(keras.callbacks.Callback):
 
     Args:
         images: list of uint8 [H, W, 3].
-        show: called with (epochs done, list of `Result`).
+        show: called with (epochs done, list of answers).
         every: epochs between two calls.
+        answer: called with (model, images) for the list of answers; `model.detect`
+            and its `Result`s, if None.
     """
 
-    def __init__(self, images, show, every=1):
+    def __init__(self, images, show, every=1, answer=None):
         super().__init__()
         self.images = images
         self.show = show
         self.every = every
+        self.answer = answer or (lambda model, images: model.detect(images))
 
     def on_train_begin(self, logs=None):
         """Shows the model that knows nothing yet."""
-        self.show(0, self.model.detect(self.images))
+        self.show(0, self.answer(self.model, self.images))
 
     def on_epoch_end(self, epoch, logs=None):
         """Shows the model after `epoch + 1` epochs."""
         if (epoch + 1) % self.every == 0:
-            self.show(epoch + 1, self.model.detect(self.images))
+            self.show(epoch + 1, self.answer(self.model, self.images))
