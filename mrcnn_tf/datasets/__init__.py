@@ -1,6 +1,6 @@
 """Images and their objects: the record, its readers, and batches for training.
 
-As with the package itself, importing this takes no time: `batches` alone brings
+As with the package itself, importing this takes no time: the batches alone bring
 TensorFlow.
 """
 
@@ -19,10 +19,11 @@ _NAMES = {
     "batches": "pipeline",
     "load": "splits",
     "read_image": "images",
+    "semantic_batches": "semantic",
 }
 _MODULES = (
     "augment", "compose", "images", "pets", "pets_tfds", "pipeline", "sample",
-    "splits", "toy",
+    "semantic", "splits", "stream", "toy",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
