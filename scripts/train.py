@@ -3,8 +3,9 @@
 
 Examples:
     scripts/train.py --data shapes --preset tiny --run runs/shapes
-    scripts/train.py --data ~/oxford_pets --compose 4 --preset pets --run runs/pets \\
-        --backbone-weights mobilenet_v2_1.0_no_top.weights.h5
+    scripts/train.py --data ~/oxford_pets --compose 4 --preset pets \\
+        --weights imagenet --run runs/pets
+    scripts/train.py --data ~/oxford_pets --weights coco --run runs/from_coco
 """
 
 import argparse
@@ -16,6 +17,7 @@ import keras
 import tensorflow as tf
 
 import mrcnn_tf as mr
+from mrcnn_tf.pretrained.coco import NETWORKS, coco_config
 
 
 def parse(arguments):
@@ -31,7 +33,10 @@ def parse(arguments):
         metavar="N",
         help="compose scenes of 1 to N objects from the photographs",
     )
-    parser.add_argument("--preset", default="tiny", help="see mrcnn_tf/presets.py")
+    parser.add_argument(
+        "--preset",
+        help="see mrcnn_tf/presets.py (default tiny); coco weights bring their own",
+    )
     parser.add_argument("--run", required=True, type=Path, help="folder of the run")
     parser.add_argument("--steps", type=int, help="batches, if not the preset's")
     parser.add_argument(
@@ -41,18 +46,39 @@ def parse(arguments):
         help="parts of the run, each followed by validation",
     )
     parser.add_argument(
-        "--backbone-weights",
+        "--weights",
+        choices=("imagenet", *NETWORKS),
+        help="start from published weights: a backbone's, or a whole network's "
+        "to fine-tune",
+    )
+    parser.add_argument(
+        "--weights-file",
         type=Path,
         metavar="FILE",
-        help="MobileNetV2 weights of Keras Applications, without top",
+        help="a copy of the published file; without it, it is downloaded",
     )
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
 
-def train(options):
-    """Trains and measures as the command line says."""
-    config = mr.Config.preset(options.preset)
+def choose_config(options):
+    """Makes the config that the command line asks for, still without classes."""
+    if options.weights_file and not options.weights:
+        raise ValueError("--weights-file needs --weights to say what it holds")
+    if options.weights in NETWORKS:
+        if options.preset:
+            raise ValueError(
+                f"--weights {options.weights} is a whole network: leave out --preset"
+            )
+        config = coco_config(options.weights, classes=())
+    else:
+        config = mr.Config.preset(options.preset or "tiny")
+        if config.backbone.norm == "frozen" and not options.weights:
+            raise ValueError(
+                f"the preset {options.preset!r} holds its batch norm still and so "
+                "needs pretrained weights: pass --weights imagenet, or take a preset "
+                "that learns from scratch, such as tiny"
+            )
     if options.steps is not None:
         config = config.replace(train={"steps": options.steps})
     if not 1 <= options.epochs <= config.train.steps:
@@ -60,29 +86,36 @@ def train(options):
             f"--epochs must be from 1 to the {config.train.steps} steps of the run, "
             f"found {options.epochs}"
         )
-    if config.backbone.norm == "frozen" and not options.backbone_weights:
-        raise ValueError(
-            f"the preset {options.preset!r} holds its batch norm still and so needs "
-            "pretrained weights: pass --backbone-weights FILE, or take a preset that "
-            "learns from scratch, such as tiny"
-        )
+    return config
+
+
+def make_model(config, options):
+    """Builds the network and gives it its weights; prints which."""
+    keras.utils.set_random_seed(options.seed)
+    model = mr.MaskRCNN(config)
+    if options.weights == "imagenet":
+        print(mr.pretrained.load_imagenet(model, options.weights_file))
+    elif options.weights:
+        print(mr.pretrained.load_coco(model, options.weights, options.weights_file))
+    model.compile()
+    return model
+
+
+def train(options):
+    """Trains and measures as the command line says."""
+    config = choose_config(options)
     size = config.image.long_side
     splits = mr.datasets.load(options.data, size=size, compose=options.compose)
     config = config.replace(classes=splits.train.classes)
     print(
-        f"training {options.preset} on {options.data}: {config.train.steps} steps of "
+        f"training on {options.data}: {config.train.steps} steps of "
         f"{config.train.batch_size} images, classes {', '.join(config.classes)}, "
         f"into {options.run}/",
         flush=True,
     )
+    model = make_model(config, options)
     callbacks = mr.training.callbacks(options.run)
     (options.run / "config.json").write_text(config.to_json())
-
-    keras.utils.set_random_seed(options.seed)
-    model = mr.MaskRCNN(config)
-    if options.backbone_weights:
-        print(mr.pretrained.load_imagenet(model, options.backbone_weights))
-    model.compile()
     start = time.monotonic()
     model.fit(
         mr.datasets.batches(

@@ -115,7 +115,7 @@ def test_the_command_explains_itself(flag, capsys):
         train_script.main([flag])
     assert stop.value.code == (0 if flag == "--help" else 2)
     output = capsys.readouterr()
-    assert "--backbone-weights" in output.out + output.err
+    assert "--weights-file" in output.out + output.err
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,15 @@ def test_the_command_explains_itself(flag, capsys):
         (["--data", "shapes", "--epochs", "0"], "--epochs must be from 1 to"),
         ("--data shapes --steps 5 --epochs 6".split(), "the 5 steps of the run"),
         (
-            "--data shapes --preset pets --backbone-weights none.h5".split(),
-            "none.h5: no such file",
+            "--data shapes --preset pets --weights imagenet --weights-file x".split(),
+            "x: no such file",
         ),
+        (
+            "--data shapes --weights coco --weights-file none.pth".split(),
+            "none.pth: no such file; expected a copy of maskrcnn_resnet50_fpn_coco",
+        ),
+        ("--data shapes --weights coco --preset tiny".split(), "leave out --preset"),
+        ("--data shapes --weights-file x".split(), "needs --weights to say"),
     ],
 )
 def test_the_command_says_in_a_sentence_what_is_wrong(

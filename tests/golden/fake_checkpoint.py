@@ -1,4 +1,4 @@
-"""Deterministic stand-in weights with the names and shapes of torchvision's checkpoints.
+"""Deterministic stand-in weights with names and shapes of torchvision's checkpoints.
 
 The published files cannot be downloaded everywhere. Anyone can rebuild these from a
 list of names and shapes, NumPy and a seed:
