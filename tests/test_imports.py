@@ -52,6 +52,7 @@ MAY_IMPORT = {
     | {"config", "graphs", "result", "datasets", "training", "pretrained"},
     "pretrained": {"config", "presets", "backbones"},
     "datasets": {"config", "inputs", "boxes", "masks", "rle"},
+    "unet": {"inputs", "datasets", "training", "evaluation", "visualize"},
     "training": {"config", "datasets", "evaluation"},
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},
     "visualize": {"rle", "result", "datasets"},
