@@ -357,10 +357,19 @@ def test_an_empty_folder_alone_is_refused_before_the_model_loads(
     assert model.asked == [] and not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_at_once(tmp_path, model, capsys):
+def test_a_folder_that_cannot_be_written_is_an_error_at_once(
+    tmp_path, model, monkeypatch, capsys
+):
     image = photo(tmp_path / "a.png")
     assert run(image, "--out", image / "out") == 1
     assert "a.png" in capsys.readouterr().err
+
+    def locked(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", locked)  # root may write anywhere
+    assert run(image, "--out", tmp_path) == 1
+    assert "predict: [Errno 13] Permission denied" in capsys.readouterr().err
     assert model.asked == []
 
 
