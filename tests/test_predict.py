@@ -122,7 +122,7 @@ def test_pycocotools_loads_the_results(tmp_path, model):
 
 
 def test_a_network_from_a_file(tmp_path):
-    network = mr.MaskRCNN(small.config())
+    network = small.model()
     network.save(tmp_path / "small.keras")
     scene = mr.datasets.Shapes(1, size=64)[0].image
     Image.fromarray(scene).save(tmp_path / "scene.png")
