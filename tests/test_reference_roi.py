@@ -150,16 +150,12 @@ def test_paste():
         golden["pasted_gt_0p5"][:, 0],
         strict=True,
     ):
-        # The reference truncates the box, grown by a mask cell each way, to whole
-        # pixels and adds one. In that box ours is the same, pixel for pixel.
         size = box[2:] - box[:2]
         ours = np.concatenate([box[:2] - size / 28, box[2:] + size / 28])
         expand = "paste_masks: expand_boxes"
         agree("mask's box, grown", expand, ours, grown, **PIXELS)
-        corner = np.trunc(grown[:2])
-        size = np.maximum(np.trunc(grown[2:]) - corner + 1, 1)
-        cell = size / 30
-        theirs = np.concatenate([corner + cell, corner + size - cell])
+        # The reference pastes into a box of whole pixels. There, ours are the same.
+        theirs = masks.whole_pixel_box(box, 28)
         ours = masks.paste(mask, theirs, *expected.shape)
         agree("pasted masks", source, ours, expected)
         ours = paste_probability(mask, theirs, expected.shape)
