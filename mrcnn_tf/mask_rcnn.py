@@ -108,6 +108,8 @@ class MaskRCNN(keras.Model):
 
     def get_compile_config(self):
         """The optimiser, for `save`; the rest of `compile` follows from the config."""
+        if not self.compiled:
+            return None  # a network that only predicts
         return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
 
     def compile_from_config(self, config):

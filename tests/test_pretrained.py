@@ -396,8 +396,13 @@ def test_predictions_carry_names(tensors, tmp_path, capsys):
     model = mr.MaskRCNN.from_pretrained("coco", tmp_path / "file.pth", **NARROW)
     assert "307 tensors" in capsys.readouterr().out
     result = model.detect(np.zeros((50, 60, 3), np.uint8))
-    assert result.class_names == COCO_CLASSES
+    assert len(result) and result.class_names == COCO_CLASSES
     assert result.names == [COCO_CLASSES[c - 1] for c in result.classes]
+    model.save(tmp_path / "coco.keras")  # as it is, never compiled
+    again = mr.MaskRCNN.load(tmp_path / "coco.keras")
+    np.testing.assert_array_equal(
+        again.detect(np.zeros((50, 60, 3), np.uint8)).scores, result.scores
+    )
 
 
 def test_fine_tuning_keeps_what_fits_and_says_what_is_new(tensors, tmp_path, capsys):
