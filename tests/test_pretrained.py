@@ -27,7 +27,7 @@ NARROW = {
     "backbone": {"width": 8, "fpn_channels": 8},
     "rpn": {"post_nms_train": 40, "post_nms_test": 40},
     "roi": {"samples": 8, "box_units": 12, "mask_channels": 8},
-    "detection": {"max_detections": 10},
+    "detection": {"max_detections": 10, "min_score": 0.001},  # it knows nothing
     "train": {"batch_size": 2, "max_objects": 4},
 }
 FC7 = "roi_heads.box_head.fc7.weight"  # square, and a matrix
