@@ -26,7 +26,9 @@ TAPS = (
     "block_13_expand_relu",
     "block_16_project_BN",
 )
-UP_CHANNELS = (512, 256, 128, 64)  # at strides 16, 8, 4, 2
+# At strides 16, 8, 4, 2: half of pix2pix's and the tutorial's, whose steps up cost
+# several times what the encoder does.
+UP_CHANNELS = (256, 128, 64, 32)
 LAST_BLOCK = 16  # of MobileNetV2
 
 

@@ -55,7 +55,7 @@ def parse(arguments):
         "--width", type=int, default=100, help="alpha of MobileNetV2 in hundredths"
     )
     parser.add_argument("--run", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--steps", type=int, default=1200, help="batches in all")
+    parser.add_argument("--steps", type=int, default=600, help="batches in all")
     parser.add_argument(
         "--epochs",
         type=int,
@@ -100,16 +100,14 @@ def train(options):
     about = {"labels": options.labels, "classes": classes}
     (options.run / "unet.json").write_text(json.dumps(about))
     (options.run / "preview").mkdir(exist_ok=True)
-    callbacks.append(
-        unet.preview(
-            [splits.val[index] for index in range(min(4, len(splits.val)))],
-            options.labels,
-            classes,
-            lambda epoch, figure: figure.savefig(
-                options.run / "preview" / f"epoch_{epoch:03}.png"
-            ),
-        )
-    )
+
+    def save(epoch, figure):
+        path = options.run / "preview" / f"epoch_{epoch:03}.png"
+        figure.savefig(path, bbox_inches="tight")
+
+    step = max(1, len(splits.val) // 4)  # apart: neighbours are often of one breed
+    watched = [splits.val[index] for index in range(0, len(splits.val), step)][:4]
+    callbacks.append(unet.preview(watched, options.labels, classes, save))
     start = time.monotonic()
     fit(model, splits, options, callbacks)
     print(f"trained in {(time.monotonic() - start) / 60:.1f} minutes")

@@ -223,6 +223,17 @@ def test_preview_before_and_while_learning(trained):
     assert not np.array_equal(first[6], last[6])  # and the answer has changed
 
 
+def test_a_second_phase_is_no_new_start():
+    shown = []
+    preview = mr.training.Preview(
+        [], lambda epoch, _: shown.append(epoch), answer=lambda model, images: []
+    )
+    for epoch in (0, 1):  # two calls of fit, of one epoch each
+        preview.on_train_begin()
+        preview.on_epoch_end(epoch)
+    assert shown == [0, 1, 2]
+
+
 def test_answers_about_the_trimap_are_drawn(scenes):
     answers = [label_map(sample, "trimap") for sample in scenes]
     figure = unet.draw_answers(list(scenes), answers, "trimap", scenes.classes)

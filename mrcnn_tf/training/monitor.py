@@ -75,10 +75,13 @@ class Preview(keras.callbacks.Callback):
         self.show = show
         self.every = every
         self.answer = answer or (lambda model, images: model.detect(images))
+        self.started = False
 
     def on_train_begin(self, logs=None):
-        """Shows the model that knows nothing yet."""
-        self.show(0, self.answer(self.model, self.images))
+        """Shows the model that knows nothing yet, once: a second `fit` goes on."""
+        if not self.started:
+            self.started = True
+            self.show(0, self.answer(self.model, self.images))
 
     def on_epoch_end(self, epoch, logs=None):
         """Shows the model after `epoch + 1` epochs."""
