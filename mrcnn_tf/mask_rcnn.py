@@ -137,21 +137,25 @@ class MaskRCNN(keras.Model):
             mean.update_state(total)
         return tf.add_n(totals)
 
-    def detect(self, images):
+    def detect(self, images, mask_threshold=None):
         """Finds objects.
 
         Args:
             images: uint8 [H, W, 3] RGB of any size, or a list of such.
+            mask_threshold: 0 to 1, pixels whose probability is at least this are
+                object; None takes `config.detection.mask_threshold`.
         Returns:
             `Result` in pixels of the image, or a list of them.
         Raises:
             ValueError: if an image is not what `datasets.images.as_rgb` takes.
         """
         if isinstance(images, (list, tuple)):
-            return [self.detect(image) for image in images]
+            return [self.detect(image, mask_threshold) for image in images]
         image = as_rgb(images)
         outputs = self._infer(self._network_inputs(image))
-        return self._result(outputs, *image.shape[:2])
+        if mask_threshold is None:
+            mask_threshold = self.config.detection.mask_threshold
+        return self._result(outputs, *image.shape[:2], mask_threshold)
 
     def inspect(self, image):
         """Runs one image, uint8 [H, W, 3], through the inspection graph.
@@ -256,7 +260,7 @@ class MaskRCNN(keras.Model):
         image = tf.pad(image, [[0, padded[0] - height], [0, padded[1] - width], [0, 0]])
         return {"images": image[None], "sizes": tf.constant([[height, width]])}
 
-    def _result(self, outputs, height, width):
+    def _result(self, outputs, height, width, mask_threshold):
         """Takes the detections of one image back to its own pixels."""
         boxes, classes, scores, probabilities = (
             outputs[name][0].numpy() for name in graphs.DETECTION_NAMES
@@ -265,14 +269,11 @@ class MaskRCNN(keras.Model):
         new_height, new_width = network_size(height, width, self.config.image)
         scale = np.array([height / new_height, width / new_width] * 2, np.float32)
         boxes = boxes[found] * scale
-        detection = self.config.detection
         rles = []
         for probability, box in zip(probabilities[found], boxes, strict=True):
-            if detection.whole_pixel_boxes:
+            if self.config.detection.whole_pixel_boxes:
                 box = masks.whole_pixel_box(box, len(probability))
-            mask = masks.paste(
-                probability, box, height, width, detection.mask_threshold
-            )
+            mask = masks.paste(probability, box, height, width, mask_threshold)
             rles.append(rle.encode(mask))
         return Result(
             boxes=boxes,

@@ -142,6 +142,16 @@ def test_a_list_in_is_a_list_out(network, scenes):
     assert network.detect([]) == []
 
 
+def test_a_higher_mask_threshold_gives_smaller_masks(network, scenes):
+    image = scenes[0].image
+    low, usual, high = (network.detect(image, t).masks for t in (0.2, 0.5, 0.8))
+    assert low[usual].all() and usual[high].all()  # each lies in the one before
+    assert low.sum() > usual.sum() > high.sum()
+    np.testing.assert_array_equal(network.detect(image).masks, usual)  # the config's
+    (listed,) = network.detect([image], 0.2)
+    np.testing.assert_array_equal(listed.masks, low)
+
+
 def test_a_batch_is_its_images(network, scenes):
     images = np.stack([scenes[i].image for i in range(3)]).astype(np.float32)
     sizes = np.array([[64, 64], [64, 40], [30, 64]])  # the rest is padding
