@@ -16,6 +16,7 @@ RESIZE_MODES = ("aspect", "square")
 BACKBONES = ("resnet18", "resnet50", "resnet101", "mobilenet_v2")
 NORMS = ("frozen", "batch")
 STRIDES_IN = ("3x3", "1x1")
+MASK_KINDS = ("sigmoid", "softmax", "agnostic")
 OPTIMIZERS = ("sgd", "adamw")
 
 
@@ -136,6 +137,10 @@ class RoIConfig:
     mask_convs: int = 4
     mask_channels: int = 256
     head_norm: bool = False  # frozen batch norm after each convolution of both heads
+    # "sigmoid": a mask for each class, which do not compete (the paper's).
+    # "softmax": at each pixel the classes compete, as in semantic segmentation.
+    # "agnostic": one mask, whatever the class.
+    mask_kind: str = "sigmoid"
 
     def __post_init__(self):
         _check(
@@ -145,6 +150,9 @@ class RoIConfig:
             "above 0, at most 1",
         )
         _check(len(self.box_weights) == 4, "roi.box_weights", self.box_weights, "four")
+        _check(
+            self.mask_kind in MASK_KINDS, "roi.mask_kind", self.mask_kind, MASK_KINDS
+        )
 
 
 @dataclass(frozen=True)
@@ -242,6 +250,11 @@ class Config:
     def num_outputs(self):
         """Channels of the class scores: the classes and background."""
         return len(self.classes) + 1
+
+    @property
+    def num_mask_outputs(self):
+        """Channels of the mask logits: as many, or one for all classes."""
+        return 1 if self.roi.mask_kind == "agnostic" else self.num_outputs
 
     @classmethod
     def preset(cls, name, classes=(), **changes):

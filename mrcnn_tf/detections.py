@@ -109,19 +109,32 @@ class Detections(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("mrcnn_tf")
 class MaskProbabilities(keras.layers.Layer):
-    """The sigmoid of each detection's own class's mask.
+    """Where each detection's own class is, by its mask.
 
-    Call it with mask logits [B * D, m, m, K + 1] and classes [B, D]; returns
-    float32 [B, D, m, m], zeros in empty slots.
+    Call it with mask logits [B * D, m, m, K + 1], or 1 in place of K + 1, and
+    classes [B, D]; returns float32 [B, D, m, m], zeros in empty slots. `kind` is as
+    of `losses.mask_loss`.
     """
+
+    def __init__(self, kind="sigmoid", **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
 
     def call(self, logits, classes):
         flat = tf.reshape(classes, [-1])  # [B * D]
-        own = tf.gather(tf.transpose(logits, [0, 3, 1, 2]), flat, batch_dims=1)
-        probabilities = tf.sigmoid(own)  # [B * D, m, m]
-        probabilities = tf.where(flat[:, None, None] > 0, probabilities, 0.0)
+        planes = tf.transpose(logits, [0, 3, 1, 2])
+        if self.kind == "softmax":
+            planes = tf.nn.softmax(planes, axis=1)
+        channel = 0 * flat if self.kind == "agnostic" else flat
+        own = tf.gather(planes, channel, batch_dims=1)  # [B * D, m, m]
+        if self.kind != "softmax":
+            own = tf.sigmoid(own)
+        own = tf.where(flat[:, None, None] > 0, own, 0.0)
         shape = tf.concat([tf.shape(classes), tf.shape(own)[1:]], axis=0)
-        return tf.reshape(probabilities, shape)
+        return tf.reshape(own, shape)
 
     def compute_output_spec(self, logits, classes):
         return keras.KerasTensor((*classes.shape, *logits.shape[1:3]), "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind}

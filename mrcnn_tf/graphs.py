@@ -78,7 +78,7 @@ def training_graph(model):
             stages["pyramid"], mask_rois
         )
     )
-    roi_losses = losses.RoILosses(name="roi_losses")(
+    roi_losses = losses.RoILosses(config.roi.mask_kind, name="roi_losses")(
         labels, box_targets, mask_targets, class_logits, box_deltas, mask_logits
     )
     values = (objectness, anchor_box, *roi_losses)
@@ -138,9 +138,9 @@ def inspection_graph(model):
         "detection_scores": scores,
         "mask_features": mask_features,
         "mask_logits": mask_logits,
-        "detection_masks": MaskProbabilities(name="mask_probabilities")(
-            mask_logits, classes
-        ),
+        "detection_masks": MaskProbabilities(
+            config.roi.mask_kind, name="mask_probabilities"
+        )(mask_logits, classes),
     }
     return keras.Model(inputs, outputs, name="inspection")
 

@@ -52,7 +52,7 @@ def mask_head(channels, num_outputs, size=14, convs=4, hidden=256, norm=False):
 
     Args:
         channels: of the RoI features.
-        num_outputs: classes and background.
+        num_outputs: classes and background; 1 for masks that ignore the class.
         size: RoIAlign cells a side.
         convs: number of 3x3 convolutions.
         hidden: their channels.

@@ -82,21 +82,28 @@ def roi_box_loss(labels, targets, deltas):
     return _per_image(loss, labels > 0) / _count(labels >= 0)
 
 
-def mask_loss(labels, targets, logits):
-    """Which of its pixels? Binary cross-entropy on the true class's mask alone.
+def mask_loss(labels, targets, logits, kind="sigmoid"):
+    """Which of its pixels? Cross-entropy on the masks of the positives.
 
     Args:
         labels: int32 [B, M], class; only positives count.
         targets: float32 [B, M, m, m], 0 to 1.
-        logits: float32 [B, M, m, m, K + 1].
+        logits: float32 [B, M, m, m, K + 1], or 1 in place of K + 1.
+        kind: "sigmoid", binary on the true class's mask alone; "agnostic", binary
+            on the only mask; "softmax", a pixel is the true class or background.
     Returns:
         float32 [B]; the sum is the mean over pixels of the batch's positives.
-    Source: He et al. 2017, section 3.
+    Source: He et al. 2017, section 3, and its table 2b for the other two kinds.
     """
-    own = tf.gather(
-        tf.transpose(logits, [0, 1, 4, 2, 3]), tf.maximum(labels, 0), batch_dims=2
-    )  # [B, M, m, m]
-    loss = tf.nn.sigmoid_cross_entropy_with_logits(targets, own)
+    planes = tf.transpose(logits, [0, 1, 4, 2, 3])  # [B, M, K + 1, m, m]
+    if kind == "softmax":
+        planes = tf.nn.log_softmax(planes, axis=2)
+    channel = 0 * labels if kind == "agnostic" else tf.maximum(labels, 0)
+    own = tf.gather(planes, channel, batch_dims=2)  # [B, M, m, m]
+    if kind == "softmax":
+        loss = -targets * own - (1.0 - targets) * planes[:, :, 0]
+    else:
+        loss = tf.nn.sigmoid_cross_entropy_with_logits(targets, own)
     loss = tf.reduce_mean(loss, axis=[2, 3])  # [B, M]
     return _per_image(loss, labels > 0) / _count(labels > 0)
 
@@ -185,6 +192,10 @@ class RoILosses(keras.layers.Layer):
     [B * R, K + 1], box deltas [B * R, K + 1, 4], mask logits [B * M, m, m, K + 1].
     """
 
+    def __init__(self, mask_kind="sigmoid", **kwargs):
+        super().__init__(**kwargs)
+        self.mask_kind = mask_kind
+
     def call(
         self, labels, box_targets, mask_targets, class_logits, box_deltas, mask_logits
     ):
@@ -195,8 +206,11 @@ class RoILosses(keras.layers.Layer):
         return (
             class_loss(labels, class_logits),
             roi_box_loss(labels, box_targets, box_deltas),
-            mask_loss(labels[:, :masks], mask_targets, mask_logits),
+            mask_loss(labels[:, :masks], mask_targets, mask_logits, self.mask_kind),
         )
 
     def compute_output_spec(self, labels, *others):
         return tuple(keras.KerasTensor(labels.shape[:1], "float32") for _ in range(3))
+
+    def get_config(self):
+        return {**super().get_config(), "mask_kind": self.mask_kind}

@@ -68,7 +68,7 @@ class MaskRCNN(keras.Model):
         )
         self.mask_head = heads.mask_head(
             channels,
-            config.num_outputs,
+            config.num_mask_outputs,
             config.roi.mask_size,
             config.roi.mask_convs,
             config.roi.mask_channels,

@@ -6,9 +6,12 @@ Examples:
     scripts/train.py --data ~/oxford_pets --compose 4 --preset pets \\
         --weights imagenet --run runs/pets
     scripts/train.py --data ~/oxford_pets --weights coco --run runs/from_coco
+    scripts/train.py --data animals --set roi.mask_kind=softmax train.clip_norm=5 \\
+        --run runs/softmax
 """
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -57,8 +60,34 @@ def parse(arguments):
         metavar="FILE",
         help="a copy of the published file; without it, it is downloaded",
     )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="changes",
+        help="change fields of the config, named as in mrcnn_tf/config.py",
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
+
+
+def parse_changes(changes):
+    """Turns ["train.clip_norm=5"] into {"train": {"clip_norm": 5}}."""
+    nested = {}
+    for change in changes:
+        field, equals, text = change.partition("=")
+        part, _, name = field.partition(".")
+        if not (equals and name):
+            raise ValueError(
+                f"--set takes PART.FIELD=VALUE, as in train.clip_norm=5; found {change}"
+            )
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text  # a word
+        nested.setdefault(part, {})[name] = value
+    return nested
 
 
 def choose_config(options):
@@ -79,6 +108,7 @@ def choose_config(options):
                 "needs pretrained weights: pass --weights imagenet, or take a preset "
                 "that learns from scratch, such as tiny"
             )
+    config = config.replace(**parse_changes(options.changes))
     if options.steps is not None:
         config = config.replace(train={"steps": options.steps})
     if not 1 <= options.epochs <= config.train.steps:

@@ -49,6 +49,23 @@ def test_only_the_true_class_is_asked_for_its_mask():
     )
 
 
+def test_masks_that_compete_by_class():
+    # At each pixel the odds are background 1, class 1 three, class 2 four.
+    labels = np.array([[1]])
+    logits = np.broadcast_to(np.log([1, 3, 4]), (1, 1, 2, 2, 3)).astype(np.float32)
+    targets = np.array([[[[1, 1], [1, 0]]]], np.float32)
+    loss = float(losses.mask_loss(labels, targets, logits, "softmax")[0])
+    assert loss == pytest.approx((3 * math.log(8 / 3) + math.log(8)) / 4)
+
+
+def test_one_mask_for_all_classes():
+    labels = np.array([[2, 1]])
+    targets = np.ones((1, 2, 2, 2), np.float32)
+    logits = np.full((1, 2, 2, 2, 1), math.log(3), np.float32)  # three quarters sure
+    loss = float(losses.mask_loss(labels, targets, logits, "agnostic")[0])
+    assert loss == pytest.approx(math.log(4 / 3))
+
+
 def test_a_batch_without_objects_or_slots_is_zero_not_nan():
     empty = np.full((2, 3), -1)
     boxes = np.zeros((2, 3, 4), np.float32)
@@ -56,7 +73,8 @@ def test_a_batch_without_objects_or_slots_is_zero_not_nan():
     assert not losses.anchor_box_loss(empty, boxes, boxes).numpy().any()
     masks = np.zeros((2, 3, 4, 4), np.float32)
     logits = np.zeros((2, 3, 4, 4, 3), np.float32)
-    assert not losses.mask_loss(empty, masks, logits).numpy().any()
+    for kind in ("sigmoid", "softmax", "agnostic"):
+        assert not losses.mask_loss(empty, masks, logits, kind).numpy().any()
 
 
 def test_garbage_in_empty_slots_stays_out():

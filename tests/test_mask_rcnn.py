@@ -77,6 +77,22 @@ def test_losses_have_names_and_sum_to_the_loss(network, scenes):
     assert logs["loss"] == pytest.approx(sum(logs[n] for n in losses.NAMES), rel=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "outputs"), [("softmax", 4), ("agnostic", 1)])
+def test_the_other_kinds_of_mask_train_save_and_load(scenes, tmp_path, kind, outputs):
+    network = small.model(roi={"mask_kind": kind}, detection={"min_score": 0.0})
+    assert network.mask_head.output_shape == (None, 28, 28, outputs)
+    logs = network.train_on_batch(small.batch(scenes, network)[0], return_dict=True)
+    assert np.isfinite(logs["mask"])
+    network.save(tmp_path / "kind.keras")
+    loaded = mr.MaskRCNN.load(tmp_path / "kind.keras")
+    assert loaded.config.roi.mask_kind == kind
+    stages = network.inspect(scenes[0].image)
+    assert stages["detection_masks"].any()
+    np.testing.assert_array_equal(
+        loaded.inspect(scenes[0].image)["detection_masks"], stages["detection_masks"]
+    )
+
+
 def test_validation_reports_the_same_losses(network, scenes):
     validation = mr.datasets.batches(scenes, network.config, training=False)
     logs = network.evaluate(validation, return_dict=True, verbose=0)

@@ -176,6 +176,17 @@ def test_mask_of_the_own_class():
     assert not masks[0, 1].any()
 
 
+def test_mask_probabilities_of_the_other_kinds():
+    classes = np.array([[2, 0]])
+    odds = np.log([1, 3, 4])
+    logits = np.broadcast_to(odds, (2, 4, 4, 3)).astype(np.float32)
+    masks = detections.MaskProbabilities("softmax")(logits, classes).numpy()
+    np.testing.assert_allclose(masks[0, 0], 4 / 8, rtol=1e-5)
+    masks = detections.MaskProbabilities("agnostic")(logits[..., 1:2], classes).numpy()
+    np.testing.assert_allclose(masks[0, 0], 3 / 4, rtol=1e-5)
+    assert not masks[0, 1].any()
+
+
 def test_heads_take_no_rois():
     box_head = heads.box_head(8, 4, units=16)
     logits, deltas = box_head(np.zeros((0, 7, 7, 8), np.float32))

@@ -136,6 +136,10 @@ def test_the_command_explains_itself(flag, capsys):
         ),
         ("--data shapes --weights coco --preset tiny".split(), "leave out --preset"),
         ("--data shapes --weights-file x".split(), "needs --weights to say"),
+        ("--data shapes --set clip_norm=5".split(), "takes PART.FIELD=VALUE"),
+        ("--data shapes --set train.clip_norm".split(), "takes PART.FIELD=VALUE"),
+        ("--data shapes --set train.clip=5".split(), "no field 'train.clip'"),
+        ("--data shapes --set roi.mask_kind=red".split(), "roi.mask_kind must be"),
     ],
 )
 def test_the_command_says_in_a_sentence_what_is_wrong(
@@ -143,6 +147,18 @@ def test_the_command_says_in_a_sentence_what_is_wrong(
 ):
     assert train_script.main([*arguments, "--run", str(tmp_path / "run")]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_fields_of_the_config_from_the_command_line():
+    changes = ["train.clip_norm=5", "roi.mask_kind=softmax", "image.mean=[0, 0.5, 1]"]
+    options = train_script.parse("--data shapes --run x --set".split() + changes)
+    config = train_script.choose_config(options)
+    assert config == mr.Config.preset(
+        "tiny",
+        train={"clip_norm": 5},
+        roi={"mask_kind": "softmax"},
+        image={"mean": (0, 0.5, 1)},
+    )
 
 
 def test_evaluating_a_missing_model_is_a_sentence(capsys):

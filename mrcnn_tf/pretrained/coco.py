@@ -98,5 +98,5 @@ def load_coco(model, name, path=None):
 
 def _with_outputs(shape, outputs):
     """The shape that a layer of `outputs` classes has in COCO's file."""
-    per_class = shape[0] // outputs
+    per_class = max(1, shape[0] // outputs)  # 0: one mask for all classes
     return ((len(COCO_CLASSES) + 1) * per_class, *shape[1:])
