@@ -52,8 +52,8 @@ def parse(arguments):
         help="random (the default), published (torchvision downloads them) or a file",
     )
     parser.add_argument("--seed", type=int, default=0, help="of random weights, image")
-    parser.add_argument("--short-side", type=int, default=800, help="pixels")
-    parser.add_argument("--long-side", type=int, default=1333, help="pixels")
+    parser.add_argument("--short-side", type=int, default=800, metavar="PIXELS")
+    parser.add_argument("--long-side", type=int, default=1333, metavar="PIXELS")
     return parser.parse_args(arguments)
 
 
@@ -71,9 +71,8 @@ def build_theirs(options):
                 module.eps = 0.0
         published = detection.MaskRCNN_ResNet50_FPN_Weights.COCO_V1
     else:
-        network = detection.maskrcnn_resnet50_fpn_v2(
-            weights=None, weights_backbone=None, **sizes
-        )
+        none = {"weights": None, "weights_backbone": None}
+        network = detection.maskrcnn_resnet50_fpn_v2(**none, **sizes)
         published = detection.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1
     if options.weights == "random":
         state = random_state(network, options.seed)
@@ -86,7 +85,7 @@ def build_theirs(options):
 
 
 def random_state(network, seed):
-    """Makes weights that keep activations near unit scale, by their names."""
+    """Makes weights that keep activations near unit scale."""
     random = np.random.default_rng(seed)
     state = {}
     for name, old in network.state_dict().items():
@@ -138,10 +137,10 @@ def run_theirs(network, image):
     stages = {}
 
     def keep(name):
-        # A copy: what comes after writes into its input.
-        return lambda module, inputs, output: stages.update(
-            {name: copy.deepcopy(output)}
-        )
+        def hook(module, inputs, output):
+            stages[name] = copy.deepcopy(output)  # what follows writes into it
+
+        return hook
 
     hooks = [module.register_forward_hook(keep(n)) for n, module in modules.items()]
     pixels = torch.from_numpy(image).permute(2, 0, 1) / 255  # [3, H, W]
@@ -170,12 +169,9 @@ class Table:
         bar = np.maximum(1e-3 * np.abs(theirs), 1e-4 * largest)
         absolute = difference.max(initial=0)
         relative = absolute / largest if largest else 0.0
-        self.add(
-            name,
-            f"{ours.size:10,}{absolute:10.1e}{relative:10.1e}   "
-            + ("1e-3, or 1e-4 of the largest" if atol is None else f"{atol:g}"),
-            (difference <= (bar if atol is None else atol)).all(),
-        )
+        text = f"{ours.size:10,}{absolute:10.1e}{relative:10.1e}   "
+        text += "1e-3, or 1e-4 of the largest" if atol is None else f"{atol:g}"
+        self.add(name, text, (difference <= (bar if atol is None else atol)).all())
 
     def count(self, name, ours, theirs):
         """Adds a row of two lengths."""
@@ -250,10 +246,8 @@ def compare_image(model, network, image):
 def compare_detections(table, ours, theirs):
     """Adds the rows of detections in the network's pixels, matched one to one."""
     found = ours["detection_classes"][0] > 0
-    boxes, classes, scores, masks = (
-        ours[f"detection_{name}"][0][found]
-        for name in ("boxes", "classes", "scores", "masks")
-    )
+    names = ("boxes", "classes", "scores", "masks")
+    boxes, classes, scores, masks = (ours[f"detection_{n}"][0][found] for n in names)
     their_boxes, labels = yx(theirs["boxes"]), theirs["labels"].numpy()
     table.count("detections", boxes, their_boxes)
     i, j = match(with_class(boxes, classes), with_class(their_boxes, labels))
@@ -285,6 +279,10 @@ def with_class(boxes, classes):
 
 def run(options):
     """Compares as the command line says; returns the exit status."""
+    if MISSING is not None:
+        raise ValueError(
+            f"{MISSING}; install what it compares with: pip install torch torchvision"
+        )
     images = {path: mr.datasets.read_image(path) for path in options.images}
     if not images:
         random = np.random.default_rng(options.seed)
@@ -303,13 +301,6 @@ def run(options):
 def main(arguments=None):
     """Runs the command; returns its exit status."""
     options = parse(arguments)
-    if MISSING is not None:
-        print(
-            f"compare_torchvision: {MISSING}; install what it compares with: "
-            "pip install torch torchvision",
-            file=sys.stderr,
-        )
-        return 1
     try:
         return run(options)
     except (ValueError, OSError, RuntimeError) as error:  # the last is torch's
