@@ -48,7 +48,7 @@ def parse(arguments):
         help="coco (the default), coco_v2 or a .keras file",
     )
     parser.add_argument(
-        "--weights",
+        "--weights-file",
         type=Path,
         metavar="FILE",
         help="the checkpoint of coco or coco_v2, if you have downloaded it",
@@ -168,15 +168,16 @@ def prepare_folder(out, images):
 def load_model(options):
     """Returns the model that the command line names."""
     if options.model in PUBLISHED:
-        return mr.MaskRCNN.from_pretrained(options.model, path=options.weights)
+        return mr.MaskRCNN.from_pretrained(options.model, path=options.weights_file)
     if Path(options.model).suffix != ".keras":
         raise ValueError(
             f"--model must be {', '.join(PUBLISHED)} or a .keras file, "
             f"found {options.model!r}"
         )
-    if options.weights:
+    if options.weights_file:
         raise ValueError(
-            f"--weights is for {' and '.join(PUBLISHED)}: {options.model} holds its own"
+            f"--weights-file is for {' and '.join(PUBLISHED)}: {options.model} holds "
+            "its own"
         )
     return mr.MaskRCNN.load(options.model)
 

@@ -319,7 +319,7 @@ def test_a_full_disk_stops_and_keeps_what_was_found(
 def test_coco_networks_are_asked_for_by_name(tmp_path, model):
     image = photo(tmp_path / "a.png")
     run(image, "--out", tmp_path)
-    run(image, "--model", "coco_v2", "--weights", "v2.pth", "--out", tmp_path)
+    run(image, "--model", "coco_v2", "--weights-file", "v2.pth", "--out", tmp_path)
     assert model.asked == [("coco", None), ("coco_v2", Path("v2.pth"))]
 
 
@@ -328,7 +328,7 @@ def test_coco_networks_are_asked_for_by_name(tmp_path, model):
     [
         (["--model", "coco_v3"], "must be coco, coco_v2 or a .keras file, found"),
         (["--model", "none.keras"], "none.keras: no such file"),
-        (["--model", "a.keras", "--weights", "a.pth"], "a.keras holds its own"),
+        (["--model", "a.keras", "--weights-file", "a.pth"], "a.keras holds its own"),
     ],
 )
 def test_another_model_is_a_sentence(tmp_path, capsys, arguments, message):
@@ -343,7 +343,7 @@ def test_missing_weights_are_a_sentence(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(mr.MaskRCNN, "from_pretrained", from_pretrained)
     image = photo(tmp_path / "a.png")
-    assert run(image, "--weights", "none.pth", "--out", tmp_path / "out") == 1
+    assert run(image, "--weights-file", "none.pth", "--out", tmp_path / "out") == 1
     assert "predict: none.pth: no such file" in capsys.readouterr().err
 
 
