@@ -1,35 +1,19 @@
 """From samples to the network's batches: resize, pad, fill the slots, shuffle.
 
 Python loads a sample and fills its ground-truth slots with NumPy; TensorFlow
-resizes the image and batches, in parallel with training. What is random in an
-image comes from the seed and its place in the stream alone, so the same seed gives
-the same batches whatever the threads do.
+resizes the image and batches, in parallel with training.
 """
 
-import atexit
-import functools
 import logging
-import threading
-import time
 
 import numpy as np
 import tensorflow as tf
 
 from mrcnn_tf import rle
+from mrcnn_tf.datasets.stream import stream
 from mrcnn_tf.inputs import network_size, padded_size, resize_image
 
 _logger = logging.getLogger(__name__)
-
-# TensorFlow's threads load ahead until their buffers are full. One that calls
-# Python while the interpreter shuts down aborts or hangs the process, so at exit
-# loading fails at once, and the buffers are left a moment to fill.
-_exiting = threading.Event()
-
-
-@atexit.register
-def _stop_loading():
-    _exiting.set()
-    time.sleep(0.3)  # seconds
 
 
 def batches(dataset, config, training, seed=0, augment=None):
@@ -59,39 +43,14 @@ def batches(dataset, config, training, seed=0, augment=None):
             fault of one sample is raised by TensorFlow as the dataset is read, and
             names the image.
     """
-    _check_dataset(dataset, config)
-    count, slots = len(dataset), config.train.max_objects
+    _check_classes(dataset, config)
+    slots = config.train.max_objects
     overfull = set()  # images whose surplus of objects has been reported
 
-    @functools.lru_cache(maxsize=2)  # two epochs meet inside a batch
-    def order(epoch):
-        return np.random.default_rng((seed, epoch)).permutation(count)
+    def arrays(sample):
+        return _network_arrays(sample, config, overfull)
 
-    def load(place):
-        if _exiting.is_set():
-            raise RuntimeError("Python is shutting down")
-        index, rng = place, None
-        if training:
-            index = order(place // count)[place % count]
-            rng = np.random.default_rng((seed, place))
-        try:
-            sample = dataset[int(index)]
-            if training and augment is not None:
-                sample = augment(sample, rng)
-            return *_network_arrays(sample, config, overfull), np.int32(index)
-        # TensorFlow takes some exceptions for the end of the data; not this one.
-        except Exception as error:
-            raise ValueError(
-                f"dataset[{index}]: {type(error).__name__}: {error}"
-            ) from error
-
-    def batch_element(place):
-        image, size, boxes, classes, crowd, masks, index = tf.numpy_function(
-            load,
-            [place],
-            [tf.uint8, tf.int32, tf.float32, tf.int32, tf.bool, tf.uint8, tf.int32],
-            stateful=False,
-        )
+    def batch_element(image, size, boxes, classes, crowd, masks, index):
         # numpy_function forgets shapes.
         side = config.image.long_side if config.image.resize == "square" else None
         image.set_shape([None, None, 3])
@@ -115,20 +74,17 @@ def batches(dataset, config, training, seed=0, augment=None):
             "image_index": index,
         }
 
-    places = tf.data.Dataset.range(tf.int64.max if training else count)
-    elements = places.map(batch_element, num_parallel_calls=tf.data.AUTOTUNE)
+    types = (tf.uint8, tf.int32, tf.float32, tf.int32, tf.bool, tf.uint8)
+    elements = stream(dataset, arrays, types, training, seed, augment).map(
+        batch_element, num_parallel_calls=tf.data.AUTOTUNE
+    )
     batch = elements.batch if config.image.resize == "square" else elements.padded_batch
     return batch(config.train.batch_size, drop_remainder=training).prefetch(
         tf.data.AUTOTUNE
     )
 
 
-def _check_dataset(dataset, config):
-    if len(dataset) == 0:
-        raise ValueError(
-            "the dataset is empty: expected at least one image, found none; "
-            "is its folder or its split right?"
-        )
+def _check_classes(dataset, config):
     if tuple(dataset.classes) != config.classes:
         raise ValueError(
             f"the dataset's classes are {tuple(dataset.classes)}, the config's "
