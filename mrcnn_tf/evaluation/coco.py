@@ -115,7 +115,7 @@ def _evaluate(pairs, classes):
     images, objects, detections = [], [], []
     have_masks = set()  # of the samples with objects
     for number, (sample, result) in enumerate(pairs, start=1):
-        _check(sample, result, classes)
+        check_pair(sample, result, classes)
         # Numbered here: image ids of a dataset may be strings, or repeat.
         size = {"height": sample.height, "width": sample.width}
         images.append({"id": number, **size})
@@ -153,7 +153,7 @@ def _evaluate(pairs, classes):
     )
 
 
-def _check(sample, result, classes):
+def check_pair(sample, result, classes):
     """Refuses what pycocotools would take and silently score as wrong."""
     where = f"image {sample.image_id!r}"
     if tuple(result.class_names) != classes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrcnn_tf.evaluation.coco import _check
+from mrcnn_tf.evaluation.coco import check_pair
 from mrcnn_tf.evaluation.segments import VOID, result_segments, sample_segments
 
 
@@ -52,7 +52,7 @@ def panoptic_counts(sample, result, classes):
         class and void are added up as COCO's panopticapi does.
     """
     classes = tuple(classes)
-    _check(sample, result, classes)
+    check_pair(sample, result, classes)
     truth, predicted = sample_segments(sample), result_segments(result)
     overlap = _overlap(truth, predicted)  # [2 + T, 1 + P]
     shared = overlap[2:, 1:]  # [T, P]
