@@ -1,5 +1,17 @@
-"""How good the detections are: figures that others report too."""
+"""How good the answers are: figures that others report too, and one comparison."""
 
+from mrcnn_tf.evaluation.answers import ObjectAnswers, PixelAnswers, choose_setting
 from mrcnn_tf.evaluation.coco import Evaluation, evaluate, evaluate_results
+from mrcnn_tf.evaluation.compare import Comparison, compare_models, telling_scenes
 
-__all__ = ["Evaluation", "evaluate", "evaluate_results"]
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "ObjectAnswers",
+    "PixelAnswers",
+    "choose_setting",
+    "compare_models",
+    "evaluate",
+    "evaluate_results",
+    "telling_scenes",
+]
