@@ -7,6 +7,7 @@ and give one to each function as `axes`.
 """
 
 from mrcnn_tf.visualize.canvas import blend, color, outline, panels
+from mrcnn_tf.visualize.comparison import ComparedScene, draw_comparison
 from mrcnn_tf.visualize.network import (
     draw_features,
     draw_mask_probabilities,
@@ -22,10 +23,12 @@ from mrcnn_tf.visualize.objects import (
 )
 
 __all__ = [
+    "ComparedScene",
     "blend",
     "color",
     "draw",
     "draw_boxes",
+    "draw_comparison",
     "draw_features",
     "draw_mask_probabilities",
     "draw_semantic",
