@@ -1,0 +1,188 @@
+#!/usr/bin/env python
+"""Compares a U-Net and a Mask R-CNN: the same scenes, both questions, one table.
+
+What is each pixel, and which are the animals? Each network is asked both. The U-Net's
+smallest region and Mask R-CNN's lowest score are chosen on validation scenes, and
+figures are measured on test scenes. Writes comparison.json, comparison.md and
+comparison.png, whose scenes the figures pick.
+
+Example:
+    scripts/compare.py --unet runs/unet_scenes/last.keras \\
+        --mask-rcnn runs/pets/last.keras --data ~/oxford_pets --compose 4 \\
+        --out outputs/compare
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import keras
+
+import mrcnn_tf as mr
+from mrcnn_tf import unet
+from mrcnn_tf.evaluation import (
+    ObjectAnswers,
+    PixelAnswers,
+    choose_setting,
+    compare_models,
+    telling_scenes,
+)
+
+UNET, MASK_RCNN = "U-Net", "Mask R-CNN"
+
+
+def parse(arguments):
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--unet",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="a .keras file of train_unet.py --labels class, in the folder of its run",
+    )
+    parser.add_argument(
+        "--mask-rcnn", required=True, type=Path, metavar="FILE", help="a .keras file"
+    )
+    parser.add_argument(
+        "--data", required=True, help="shapes, animals, oxford_iiit_pet, or a folder"
+    )
+    parser.add_argument(
+        "--compose",
+        type=int,
+        default=0,
+        metavar="N",
+        help="compose scenes of 1 to N objects from the photographs",
+    )
+    parser.add_argument(
+        "--images", type=int, default=200, help="test images, at most (default 200)"
+    )
+    parser.add_argument(
+        "--validation-images",
+        type=int,
+        default=100,
+        help="images that the settings are chosen on, at most (default 100)",
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder of the results")
+    return parser.parse_args(arguments)
+
+
+def run(options):
+    """Compares as the command line says."""
+    for name in ("images", "validation_images"):
+        if getattr(options, name) < 1:
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be at least 1, "
+                f"found {getattr(options, name)}"
+            )
+    mask_rcnn = mr.MaskRCNN.load(options.mask_rcnn)
+    classes = mask_rcnn.config.classes
+    size = mask_rcnn.config.image.long_side
+    splits = mr.datasets.load(options.data, size=size, compose=options.compose)
+    if tuple(splits.test.classes) != classes:
+        raise ValueError(
+            f"{options.mask_rcnn} was trained on the classes {', '.join(classes)}, "
+            f"{options.data} has {', '.join(splits.test.classes)}"
+        )
+    contenders = {
+        UNET: PixelAnswers(load_unet(options.unet, classes), unet.predict, classes),
+        MASK_RCNN: ObjectAnswers(mask_rcnn),
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    start = time.monotonic()
+    validation = first(splits.val, options.validation_images)
+    settings = choose(contenders, validation, classes)
+    samples = first(splits.test, options.images)
+    comparison = compare_models(contenders, settings, samples, classes)
+    (options.out / "comparison.json").write_text(json.dumps(comparison, indent=1))
+    (options.out / "comparison.md").write_text(f"{comparison}\n")
+    print(comparison)
+    figure = draw(contenders, settings, samples, comparison)
+    figure.savefig(options.out / "comparison.png")
+    seconds = time.monotonic() - start
+    print(f"compared on {len(samples)} images in {seconds:.0f} s, in {options.out}/")
+
+
+def load_unet(path, classes):
+    """Loads a U-Net that was trained to tell these classes apart.
+
+    Raises:
+        FileNotFoundError: if the file is missing, or the one beside it that says what
+            its labels are: trimap or classes, a network itself does not show.
+        ValueError: if the labels are others.
+    """
+    about = path.parent / "unet.json"
+    for file in (path, about):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file}: no such file; give the .keras file in the folder of a run of "
+                "scripts/train_unet.py, which writes both"
+            )
+    labels = json.loads(about.read_text())
+    if labels["labels"] != "class" or tuple(labels["classes"]) != classes:
+        raise ValueError(
+            f"{about}: the U-Net was trained on labels {labels['labels']!r} of "
+            f"{', '.join(labels['classes'])}, expected 'class' of "
+            f"{', '.join(classes)}; train it with --labels class on the same data"
+        )
+    return keras.models.load_model(path)
+
+
+def first(dataset, count):
+    """Returns a list of the first samples of a dataset, at most `count`."""
+    return [dataset[index] for index in range(min(count, len(dataset)))]
+
+
+def choose(contenders, samples, classes):
+    """Returns the setting of each contender, and prints what was tried."""
+    settings = {}
+    for name, contender in contenders.items():
+        settings[name], quality = choose_setting(contender, samples, classes)
+        tried = ", ".join(f"{value}: {pq:.3f}" for value, pq in quality.items())
+        print(f"{name}, {contender.setting_name}, PQ on validation: {tried}")
+    return settings
+
+
+def draw(contenders, settings, samples, comparison):
+    """Draws where either network is furthest ahead, and a typical scene."""
+    rows = []
+    for index, why in telling_scenes(comparison):
+        sample, scene = samples[index], comparison["scenes"][index]
+        answers, titles = {}, []
+        for name, contender in contenders.items():
+            seen = contender.look(sample.image)
+            class_map = contender.semantic(seen, settings[name])
+            result = contender.instances(seen, settings[name])
+            answers[name] = class_map, result
+            titles.append(f"{name}: {len(result)} found, PQ {scene['PQ'][name]:.2f}")
+        rows.append(
+            mr.visualize.ComparedScene(
+                title=f"{why}: {scene['contact']}",
+                sample=sample,
+                class_map=answers[UNET][0],
+                regions=answers[UNET][1],
+                objects=answers[MASK_RCNN][1],
+                titles=tuple(titles),
+            )
+        )
+    return mr.visualize.draw_comparison(rows, comparison["classes"])
+
+
+def main(arguments=None):
+    """Runs the command; returns its exit status."""
+    options = parse(arguments)
+    try:
+        run(options)
+    except (ValueError, OSError) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
