@@ -306,36 +306,38 @@ def _merged(config, changes, path):
         raise ValueError(
             f"config: {path or 'config'} must be a dict, found {changes!r}"
         )
-    known = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    known = {f.name: f for f in dataclasses.fields(config)}
     values = {}
     for name, value in changes.items():
         if name not in known:
             raise ValueError(
                 f"config: no field {path + name!r}; there are {sorted(known)}"
             )
-        old = known[name]
+        old = getattr(config, name)
         if dataclasses.is_dataclass(old):
             is_part = dataclasses.is_dataclass(value)
             value = value if is_part else _merged(old, value, f"{path}{name}.")
         else:
-            value = _like(old, value, path + name)
+            value = _like(known[name].default, value, path + name)
         values[name] = value
     return dataclasses.replace(config, **values)
 
 
-def _like(old, value, name):
-    """Gives `value` the type of the default `old`, or says what is wrong."""
-    if isinstance(old, tuple) and isinstance(value, (list, tuple)):
+def _like(default, value, name):
+    """Gives `value` the type of the field's default, or says what is wrong."""
+    if isinstance(default, tuple) and isinstance(value, (list, tuple)):
         return tuple(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(old, bool) or isinstance(old, (str, tuple)):
-        right = isinstance(value, type(old))
-    elif isinstance(old, int):
-        right = is_number and value == int(value)
+    if isinstance(default, (bool, str, tuple)):
+        right = isinstance(value, type(default))
+    elif isinstance(default, int):
+        right = is_number and math.isfinite(value) and value == int(value)
         value = int(value) if right else value
     else:  # a float, or None where a number may stand
-        right = (is_number and math.isfinite(value)) or (old is None and value is None)
+        right = is_number and math.isfinite(value)
+        value = float(value) if right else value
+        right = right or (default is None and value is None)
     if not right:
-        kind = "number" if old is None else type(old).__name__
+        kind = "number" if default is None else type(default).__name__
         raise ValueError(f"config: {name} must be a {kind}, found {value!r}")
     return value

@@ -58,3 +58,13 @@ def test_unknown_preset_lists_those_there_are():
 def test_not_json():
     with pytest.raises(ValueError, match="not JSON"):
         Config.from_json("{")
+
+
+def test_a_field_keeps_its_type_whatever_it_was_changed_to():
+    config = Config.preset("tiny", backbone={"norm_epsilon": 0})
+    assert isinstance(config.backbone.norm_epsilon, float)
+    assert config.replace(backbone={"norm_epsilon": 1e-3}).backbone.norm_epsilon == 1e-3
+    clipped = config.replace(train={"clip_norm": 5})
+    assert clipped.replace(train={"clip_norm": None}).train.clip_norm is None
+    with pytest.raises(ValueError, match=r"train\.clip_norm must be a number"):
+        clipped.replace(train={"clip_norm": "much"})
