@@ -1,5 +1,6 @@
 """The comparison: groups of scenes, both questions, choice of settings, the command."""
 
+import itertools
 import json
 import shutil
 
@@ -176,6 +177,8 @@ def test_objects_touch_side_to_side_and_at_corners():
     ):
         assert touching(scene((CAT, LEFT), (DOG, other))) == {(0, 1)}
         assert touching(scene((DOG, other), (CAT, LEFT))) == {(0, 1)}
+    upper, lower = mask(0, 8, 10, 9), mask(10, 8, 20, 9)  # meet in one pixel's side
+    assert touching(scene((CAT, upper), (DOG, lower))) == {(0, 1)}
 
 
 def test_objects_overlap_by_more_than_half_of_the_smaller_box():
@@ -193,7 +196,8 @@ def test_the_hardest_pair_decides_and_crowds_do_not_count():
     three = (DOG, dog), (CAT, LEFT), (CAT, RIGHT)
     assert touching(scene(*three)) == {(0, 1), (0, 2)}
     assert contact(scene(*three)) == "touching, other class"
-    assert contact(scene(*three, border=BETWEEN)) == "touching, same class"
+    for order in itertools.permutations(three):
+        assert contact(scene(*order, border=BETWEEN)) == "touching, same class"
     crowd = [False, False, True]
     assert touching(scene(*three, border=BETWEEN, crowd=crowd)) == {(0, 1)}
     assert contact(scene((CAT, LEFT), (CAT, RIGHT), crowd=[True, False])) == "alone"
@@ -422,6 +426,8 @@ def test_telling_scenes():
         (0, "a typical scene"),  # ahead by 0.1, as the median
     ]
     assert [index for index, _ in telling_scenes(comparison, each=1)] == [2, 1, 0]
+    del comparison["scenes"][1:]  # no scene is picked twice
+    assert telling_scenes(comparison) == [(0, "B furthest ahead")]
 
 
 def test_the_figure():
