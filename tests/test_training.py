@@ -109,6 +109,13 @@ def test_splits_of_toy_scenes_differ():
     assert len(splits.val) == len(splits.test) == 200
 
 
+def test_toy_animals_are_composed_too():
+    plain, composed = (mr.datasets.load("animals", 96, n).val for n in (0, 6))
+    counts = [[len(data[i].masks) for i in range(20)] for data in (plain, composed)]
+    assert max(counts[1]) > max(counts[0])
+    np.testing.assert_array_equal(composed[0].image, composed[0].image)
+
+
 @pytest.mark.parametrize("flag", ["--help", "--data"])
 def test_the_command_explains_itself(flag, capsys):
     with pytest.raises(SystemExit) as stop:

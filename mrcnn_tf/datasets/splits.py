@@ -30,23 +30,20 @@ def load(source, size=128, compose=0):
             the Pets once through TensorFlow Datasets, or a folder laid out as their
             archives are.
         size: pixels a side, of scenes that are generated or composed.
-        compose: 0 for the photographs as they are; n to compose scenes of one to
-            n objects from them.
+        compose: 0 for the images as they are; n to compose scenes of one to n
+            objects from them, or of as many as the image beneath holds.
     Returns:
         `Splits`. Generated splits are without end for training, of 200 scenes else.
     Raises:
         ValueError: if the source is none of these.
         OSError: if a download fails.
     """
+    splits = ("train", "val", "test")
+    lengths = (1_000_000, 200, 200)  # of what is generated
     if str(source) in TOYS:
         toy = TOYS[str(source)]
-        return Splits(
-            toy(1_000_000, seed=1, size=size),
-            toy(200, seed=2, size=size),
-            toy(200, seed=3, size=size),
-        )
-    splits = ("train", "val", "test")
-    if str(source) == PETS:
+        photos = [toy(n, seed=i, size=size) for i, n in enumerate(lengths, start=1)]
+    elif str(source) == PETS:
         photos = [TfdsPets(split) for split in splits]
     elif (Path(source) / "annotations" / "trimaps").is_dir():
         photos = [Pets(source, split) for split in splits]
@@ -56,7 +53,6 @@ def load(source, size=128, compose=0):
             "holds annotations/trimaps/ and images/ as Oxford-IIIT Pets does"
         )
     if compose:
-        lengths = (1_000_000, 200, 200)
         photos = [
             Composed(photo, length, seed=seed, size=size, max_objects=compose)
             for seed, (photo, length) in enumerate(
