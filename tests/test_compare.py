@@ -273,7 +273,6 @@ def test_groups(comparison):
         ("all", "all", 3),
         ("objects", "1 object", 1),
         ("objects", "2 objects", 2),
-        ("contact", "alone", 1),
         ("contact", "apart", 1),
         ("contact", "touching, same class", 1),
     ]
@@ -364,7 +363,7 @@ def test_empty_scenes():
     contenders = {"right": objects([result()]), "wrong": objects(PERFECT[2:])}
     settings = {"right": 0.5, "wrong": 0.5}
     empty = compare_models(contenders, settings, [scene()], CLASSES, False)
-    assert [g["name"] for g in empty["groups"]] == ["all", "0 objects", "empty"]
+    assert [g["name"] for g in empty["groups"]] == ["all", "0 objects"]
     right, wrong = (figures(empty, "all", name) for name in contenders)
     assert right["PQ"] is None and right["mask AP"] is None
     assert right["count error"] == 0 and right["mIoU"] == 1

@@ -225,7 +225,7 @@ def _groups(scenes):
     for number in sorted({scene["objects"] for scene in scenes}):
         name = "1 object" if number == 1 else f"{number} objects"
         yield "objects", name, _where(scenes, "objects", number)
-    for name in CONTACTS:
+    for name in CONTACTS[2:]:  # those before have no object, or one
         if indices := _where(scenes, "contact", name):
             yield "contact", name, indices
 
