@@ -37,7 +37,7 @@ import mrcnn_tf as mr
 from mrcnn_tf.datasets.images import image_suffixes
 
 EXAMPLES = 8  # pictures to try, at most
-FONT = ("system-ui", "sans-serif")  # the machine's own; Gradio's come from Google
+FONT = ("system-ui", "sans-serif")  # in bold, Gradio's own mixes two typefaces
 CSS = """
 .gradio-container, .gradio-container main { width: 100%; }
 .gradio-container { max-width: 1280px !important; margin: auto; }
