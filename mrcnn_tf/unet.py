@@ -4,6 +4,10 @@ MobileNetV2 looks at the image at strides 2 to 32; from stride 32 each step up d
 the size and joins what the encoder saw at that size.
 """
 
+import json
+import zipfile
+from pathlib import Path
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -30,6 +34,8 @@ TAPS = (
 # several times what the encoder does.
 UP_CHANNELS = (256, 128, 64, 32)
 LAST_BLOCK = 16  # of MobileNetV2
+# Beside a saved U-Net: what its labels are, which three numbers do not show.
+LABELS_FILE = "unet.json"
 
 
 def build(num_outputs, size=128, width=100):
@@ -133,6 +139,54 @@ def compile_phase(model, learning_rate, encoder_from=None):
     )
     # Now, not within the first step, which Keras would trace twice.
     model.optimizer.build(model.trainable_variables)
+
+
+def save_labels(folder, labels, classes):
+    """Writes what the U-Net saved in this folder answers, for `load`.
+
+    Args:
+        folder: that the `.keras` file is, or will be, in.
+        labels: "trimap" or "class".
+        classes: class names of the data, without background.
+    """
+    about = {"labels": labels, "classes": list(classes)}
+    (Path(folder) / LABELS_FILE).write_text(json.dumps(about), encoding="utf-8")
+
+
+def load(path, labels, classes):
+    """Loads a U-Net that answers what you expect.
+
+    Args:
+        path: of a `.keras` file, with what `save_labels` wrote beside it.
+        labels: "trimap" or "class".
+        classes: class names of the data, without background.
+    Returns:
+        keras.Model, as of `build`.
+    Raises:
+        FileNotFoundError: if either file is missing.
+        ValueError: if the file holds another network, or its labels are others.
+    """
+    path = Path(path)
+    about = path.parent / LABELS_FILE
+    for file in (path, about):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file}: no such file; scripts/train_unet.py writes a U-Net, and "
+                f"{LABELS_FILE} beside it"
+            )
+    found = json.loads(about.read_text(encoding="utf-8"))
+    if found["labels"] != labels or found["classes"] != list(classes):
+        raise ValueError(
+            f"{about}: the U-Net answers {found['labels']!r} of "
+            f"{', '.join(found['classes'])}, expected {labels!r} of "
+            f"{', '.join(classes)}; train it on the same data, with --labels {labels}"
+        )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path}: not a .keras file, or damaged; save it again")
+    model = keras.models.load_model(path)
+    if model.name != "unet":
+        raise ValueError(f"{path}: holds a network called {model.name!r}, no U-Net")
+    return model
 
 
 def create_mask(logits):

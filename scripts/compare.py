@@ -18,8 +18,6 @@ import sys
 import time
 from pathlib import Path
 
-import keras
-
 import mrcnn_tf as mr
 from mrcnn_tf import unet
 from mrcnn_tf.evaluation import (
@@ -88,8 +86,9 @@ def run(options):
             f"{options.mask_rcnn} was trained on the classes {', '.join(classes)}, "
             f"{options.data} has {', '.join(splits.test.classes)}"
         )
+    semantic = unet.load(options.unet, "class", classes)
     contenders = {
-        UNET: PixelAnswers(load_unet(options.unet, classes), unet.predict, classes),
+        UNET: PixelAnswers(semantic, unet.predict, classes),
         MASK_RCNN: ObjectAnswers(mask_rcnn),
     }
     options.out.mkdir(parents=True, exist_ok=True)
@@ -106,31 +105,6 @@ def run(options):
     figure.savefig(options.out / "comparison.png")
     seconds = time.monotonic() - start
     print(f"compared on {len(samples)} images in {seconds:.0f} s, in {options.out}/")
-
-
-def load_unet(path, classes):
-    """Loads a U-Net that was trained to tell these classes apart.
-
-    Raises:
-        FileNotFoundError: if the file is missing, or the one beside it that says what
-            its labels are: trimap or classes, a network itself does not show.
-        ValueError: if the labels are others.
-    """
-    about = path.parent / "unet.json"
-    for file in (path, about):
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"{file}: no such file; give the .keras file in the folder of a run of "
-                "scripts/train_unet.py, which writes both"
-            )
-    labels = json.loads(about.read_text())
-    if labels["labels"] != "class" or tuple(labels["classes"]) != classes:
-        raise ValueError(
-            f"{about}: the U-Net was trained on labels {labels['labels']!r} of "
-            f"{', '.join(labels['classes'])}, expected 'class' of "
-            f"{', '.join(classes)}; train it with --labels class on the same data"
-        )
-    return keras.models.load_model(path)
 
 
 def first(dataset, count):

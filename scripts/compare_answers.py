@@ -1,11 +1,8 @@
 """The networks behind the page of compare_app.py, and what it shows of them."""
 
 import dataclasses
-import json
-import zipfile
 from html import escape
 
-import keras
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -52,36 +49,7 @@ def load_models(unet_path, mask_rcnn_path):
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; to train one: {command}")
     instance = mr.MaskRCNN.load(mask_rcnn_path)
-    return load_unet(unet_path, instance.config.classes), instance
-
-
-def load_unet(path, classes):
-    """Loads a U-Net that tells background and these classes apart.
-
-    Raises:
-        FileNotFoundError: if `unet.json` is not beside it, which names its labels.
-        ValueError: if the file holds another network, or its labels are others.
-    """
-    about = path.parent / "unet.json"
-    if not about.is_file():
-        raise FileNotFoundError(
-            f"{about}: no such file; scripts/train_unet.py writes it beside a U-Net, "
-            "to say what its labels are"
-        )
-    found = json.loads(about.read_text(encoding="utf-8"))
-    if found["labels"] != "class" or tuple(found["classes"]) != tuple(classes):
-        raise ValueError(
-            f"{about}: the U-Net answers {found['labels']!r} of "
-            f"{', '.join(found['classes'])}, expected 'class' of {', '.join(classes)}, "
-            "as Mask R-CNN does; train both on the same data, the U-Net with "
-            "--labels class"
-        )
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: not a .keras file, or damaged; save it again")
-    model = keras.models.load_model(path)
-    if model.name != "unet":
-        raise ValueError(f"{path}: holds a network called {model.name!r}, no U-Net")
-    return model
+    return unet.load(unet_path, "class", instance.config.classes), instance
 
 
 def read_picture(path, name, max_megapixels):

@@ -11,7 +11,6 @@ Examples:
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -97,8 +96,7 @@ def train(options):
         flush=True,
     )
     callbacks = mr.training.callbacks(options.run)
-    about = {"labels": options.labels, "classes": classes}
-    (options.run / "unet.json").write_text(json.dumps(about))
+    unet.save_labels(options.run, options.labels, classes)
     (options.run / "preview").mkdir(exist_ok=True)
 
     def save(epoch, figure):

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 
 import compare as script
 import keras
@@ -467,28 +466,9 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     network = unet.build(4, size=32, width=35)
     network.save(folder / "unet.keras")
-    about = {"labels": "class", "classes": small.CLASSES}
-    (folder / "unet.json").write_text(json.dumps(about))
+    unet.save_labels(folder, "class", small.CLASSES)
     small.model().save(folder / "mask_rcnn.keras")
     return folder
-
-
-def test_a_unet_of_other_labels_is_refused(runs, tmp_path):
-    def refused(file, message, error=ValueError):
-        with pytest.raises(error, match=message):
-            script.load_unet(file, small.CLASSES)
-
-    refused(runs / "no.keras", "no.keras: no such file", FileNotFoundError)
-    bare = tmp_path / "unet.keras"
-    shutil.copy(runs / "unet.keras", bare)
-    refused(bare, "unet.json: no such file", FileNotFoundError)
-    about = {"labels": "trimap", "classes": small.CLASSES}
-    (tmp_path / "unet.json").write_text(json.dumps(about))
-    refused(bare, "trained on labels 'trimap' of square")
-    about = {"labels": "class", "classes": CLASSES}
-    (tmp_path / "unet.json").write_text(json.dumps(about))
-    refused(bare, "of cat, dog, expected 'class' of square")
-    assert script.load_unet(runs / "unet.keras", small.CLASSES).name == "unet"
 
 
 def command(runs, out, *more, **changes):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import small
 import train_unet as script
 
 import mrcnn_tf as mr
@@ -329,3 +330,25 @@ def test_the_command_says_in_a_sentence_what_is_wrong(
     assert script.main([*arguments.split(), "--run", str(tmp_path / "run")]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_load_refuses_what_answers_something_else(tmp_path):
+    path = tmp_path / "unet.keras"
+
+    def refused(message, error=ValueError):
+        with pytest.raises(error, match=message):
+            unet.load(path, "class", ("cat", "dog"))
+
+    refused(r"unet\.keras: no such file; scripts/train_unet\.py", FileNotFoundError)
+    unet.build(3, size=32, width=35).save(path)
+    refused(r"unet\.json: no such file", FileNotFoundError)
+    unet.save_labels(tmp_path, "trimap", ("cat", "dog"))
+    refused(r"answers 'trimap' of cat, dog, expected 'class'.* --labels class")
+    unet.save_labels(tmp_path, "class", ("cat", "owl"))
+    refused("'class' of cat, owl, expected 'class' of cat, dog")
+    unet.save_labels(tmp_path, "class", ("cat", "dog"))
+    assert unet.load(path, "class", ["cat", "dog"]).output_shape == (None, 32, 32, 3)
+    small.model().save(path)
+    refused("holds a network called 'mask_rcnn', no U-Net")
+    path.write_bytes(path.read_bytes()[:1000])
+    refused(r"not a \.keras file, or damaged")
