@@ -485,11 +485,12 @@ def test_download_happens_once(published, tmp_path):
     assert files.fetch(file) == cached
 
 
-def test_damaged_download_is_removed(published):
+def test_damaged_download_is_removed(published, tmp_path):
     file, _ = published
     wrong = dataclasses.replace(file, sha256="00000000")
     with pytest.raises(ValueError, match="damaged, its SHA-256 starts with"):
         files.fetch(wrong)
+    assert not list((tmp_path / "keras" / "mrcnn_tf").iterdir())
     assert files.fetch(file).read_bytes() == b"numbers"
 
 
