@@ -77,6 +77,7 @@ def test_losses_have_names_and_sum_to_the_loss(network, scenes):
     assert logs["loss"] == pytest.approx(sum(logs[n] for n in losses.NAMES), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "outputs"), [("softmax", 4), ("agnostic", 1)])
 def test_the_other_kinds_of_mask_train_save_and_load(scenes, tmp_path, kind, outputs):
     network = small.model(roi={"mask_kind": kind}, detection={"min_score": 0.0})

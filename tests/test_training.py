@@ -40,6 +40,7 @@ def test_optimizers_by_name(name, kind):
     assert type(optimizer).__name__ == kind and optimizer.global_clipnorm == 2.0
 
 
+@pytest.mark.slow
 def test_a_run_leaves_models_logs_and_tensorboard(tmp_path):
     network = small.model()
     scenes = mr.datasets.Shapes(8, size=64)

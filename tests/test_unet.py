@@ -177,6 +177,7 @@ def give_statistics(network, images):
         norm.trainable = False
 
 
+@pytest.mark.slow
 def test_it_learns_two_scenes(trained, scenes):
     for sample in (scenes[0], scenes[1]):
         truth = label_map(sample, "class")
