@@ -93,8 +93,9 @@ def assign(slots, tensors, source, new=(), unused=()):
 
     taken = [slot for slot in slots if slot.layer not in new]
     for slot in taken:
-        tensor = tensors[by_name[slot.name]].load()
-        slot.variable.assign(slot.convert(tensor))
+        stored = tensors[by_name[slot.name]]
+        # In one expression, so that no copy is held longer than it is needed.
+        slot.variable.assign(slot.convert(stored.load()))
     left = [by_name[slot.name] for slot in slots if slot.layer in new]
     left += [by_name[name] for name in unused]
     left += [original for name, original in by_name.items() if name in counters]
