@@ -14,9 +14,13 @@ Example:
 
 import argparse
 import json
+import multiprocessing
+import resource
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
 
 import mrcnn_tf as mr
 from mrcnn_tf import unet
@@ -98,6 +102,9 @@ def run(options):
     settings = choose(contenders, validation, classes)
     samples = first(splits.test, options.images)
     comparison = compare_models(contenders, settings, samples, classes)
+    for name, path in ((UNET, options.unet), (MASK_RCNN, options.mask_rcnn)):
+        peak = measure_memory(name, path, classes, size)
+        comparison["models"][name]["peak MB"] = peak
     (options.out / "comparison.json").write_text(json.dumps(comparison, indent=1))
     (options.out / "comparison.md").write_text(f"{comparison}\n")
     print(comparison)
@@ -105,6 +112,35 @@ def run(options):
     figure.savefig(options.out / "comparison.png")
     seconds = time.monotonic() - start
     print(f"compared on {len(samples)} images in {seconds:.0f} s, in {options.out}/")
+
+
+def measure_memory(name, path, classes, side):
+    """Returns the peak memory of a process that answers one image and is gone.
+
+    Args:
+        name: UNET or MASK_RCNN.
+        path: of the network's file.
+        classes: class names without background.
+        side: of a blank image, pixels; the networks' shapes are fixed, whatever it
+            shows.
+    Returns:
+        2**20 bytes, TensorFlow's own among them.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_answer_once, (name, path, classes, side))
+
+
+def _answer_once(name, path, classes, side):
+    image = np.zeros((side, side, 3), np.uint8)
+    if name == UNET:
+        unet.predict(unet.load(path, "class", classes), image)
+    else:
+        mr.MaskRCNN.load(path).detect(image)
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux, whose ru_maxrss starts from the parent's peak
+        (peak,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(peak.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS
 
 
 def first(dataset, count):

@@ -391,7 +391,7 @@ def test_json_round_trip(comparison):
 
 def test_the_table(comparison):
     comparison = Comparison(**json.loads(json.dumps(comparison)))
-    comparison["models"]["objects"]["seconds per image"] = 0.1234
+    comparison["models"]["objects"] |= {"seconds per image": 0.1234, "peak MB": 99.6}
     lines = str(comparison).splitlines()
     assert lines[0] == (
         "| scenes | images | model | mIoU | pixel accuracy | boundary F | box AP | "
@@ -405,7 +405,8 @@ def test_the_table(comparison):
         "| 0.000 | 0.000 | 0.000 | 1.00 | -1.00 |"
     )
     assert lines[row + 1].startswith("|  |  | objects | 1.000 |")
-    assert lines[-1] == "| objects | 0.123 | 10 | 0.0 | lowest score: 0.5 |"
+    assert lines[-1] == "| objects | 0.123 | 10 | 0.0 | 100 | lowest score: 0.5 |"
+    assert lines[-2].split(" | ")[4] == "-"  # not measured
 
 
 # Scenes to look at
@@ -496,8 +497,11 @@ def test_the_command(runs, tmp_path, capsys):
     assert comparison["models"]["U-Net"]["parameters"] == (
         unet.build(4, size=32, width=35).count_params()
     )
+    peaks = [about["peak MB"] for about in comparison["models"].values()]
+    assert peaks[0] != peaks[1]  # each of its own process, not of this one
     for name, about in comparison["models"].items():
         assert about["weights MB"] == pytest.approx(4 * about["parameters"] / 2**20)
+        assert about["peak MB"] > about["weights MB"] + 200  # with TensorFlow itself
         assert about["seconds per image"] > 0
         assert f"{name}, {about['setting']['name']}, PQ on validation" in printed
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000

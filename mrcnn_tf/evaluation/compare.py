@@ -37,7 +37,7 @@ class Comparison(dict):
         "classes": list of class names without background.
         "models": dict from each network's name to {"setting": {"name", "value"},
             "seconds per image": median; "parameters": int; "weights MB": in memory,
-            2**20 bytes; what a network needs beside its weights is not measured}.
+            2**20 bytes; "peak MB": of a whole process, where the caller measures it}.
         "groups": list of {"by": "all", "objects" or "contact"; "name"; "images": int;
             "figures": dict from each network's name to a dict of `SEMANTIC` and
             `INSTANCE`, None where nothing could be counted}. The first is all.
@@ -57,8 +57,15 @@ class Comparison(dict):
                 rows.append([title, images, name, *values])
                 title = images = ""
         costs = [
-            ["model", "seconds per image", "parameters", "weights, MB", "setting"],
-            ["---", "---:", "---:", "---:", "---"],
+            [
+                "model",
+                "seconds per image",
+                "parameters",
+                "weights, MB",
+                "peak memory, MB",
+                "setting",
+            ],
+            ["---", "---:", "---:", "---:", "---:", "---"],
         ]
         for name, about in self["models"].items():
             setting = about["setting"]
@@ -68,6 +75,7 @@ class Comparison(dict):
                     f"{about['seconds per image']:.3f}",
                     f"{about['parameters']:,}",
                     f"{about['weights MB']:.1f}",
+                    f"{about['peak MB']:.0f}" if "peak MB" in about else "-",
                     f"{setting['name']}: {setting['value']}",
                 ]
             )
