@@ -484,6 +484,7 @@ def command(runs, out, *more, **changes):
     return script.main([str(part) for pair in values.items() for part in pair])
 
 
+@pytest.mark.slow
 def test_the_command(runs, tmp_path, capsys):
     assert command(runs, tmp_path / "out") == 0
     printed = capsys.readouterr().out

@@ -222,6 +222,7 @@ def test_inspection_names_every_stage(network, scenes):
     )
 
 
+@pytest.mark.slow
 def test_keras_file_gives_identical_detections_in_a_fresh_process(
     tmp_path, network, scenes
 ):

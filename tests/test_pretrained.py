@@ -405,6 +405,7 @@ def test_predictions_carry_names(tensors, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_what_fits_and_says_what_is_new(tensors, tmp_path, capsys):
     path = tmp_path / "file.pth"
     torch_writer.save(tensors, path)
