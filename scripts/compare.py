@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from options import add_data
 
 import mrcnn_tf as mr
 from mrcnn_tf import unet
@@ -50,16 +51,7 @@ def parse(arguments):
     parser.add_argument(
         "--mask-rcnn", required=True, type=Path, metavar="FILE", help="a .keras file"
     )
-    parser.add_argument(
-        "--data", required=True, help="shapes, animals, oxford_iiit_pet, or a folder"
-    )
-    parser.add_argument(
-        "--compose",
-        type=int,
-        default=0,
-        metavar="N",
-        help="compose scenes of 1 to N objects from the photographs",
-    )
+    add_data(parser)
     parser.add_argument(
         "--images", type=int, default=200, help="test images, at most (default 200)"
     )

@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from options import add_data
+
 import mrcnn_tf as mr
 
 
@@ -20,14 +22,7 @@ def parse(arguments):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", required=True, type=Path, help="a .keras file")
-    parser.add_argument("--data", required=True, help="shapes, animals, or a folder")
-    parser.add_argument(
-        "--compose",
-        type=int,
-        default=0,
-        metavar="N",
-        help="compose scenes of 1 to N objects from the photographs",
-    )
+    add_data(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument(
         "--figure", type=Path, help="PNG of eight images, answers drawn"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from options import add_data
 
 import mrcnn_tf as mr
 from mrcnn_tf import unet
@@ -33,16 +34,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", required=True, help="shapes, animals, oxford_iiit_pet, or a folder"
-    )
-    parser.add_argument(
-        "--compose",
-        type=int,
-        default=0,
-        metavar="N",
-        help="compose scenes of 1 to N objects from the photographs",
-    )
+    add_data(parser)
     parser.add_argument(
         "--labels",
         choices=("trimap", "class"),
