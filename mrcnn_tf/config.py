@@ -83,6 +83,12 @@ class BackboneConfig:
             self.stride_in,
             STRIDES_IN,
         )
+        _check(
+            self.stride_in == "3x3" or self.name in ("resnet50", "resnet101"),
+            "backbone.stride_in",
+            self.stride_in,
+            f"3x3 for {self.name}, whose strides are fixed",
+        )
 
 
 @dataclass(frozen=True)

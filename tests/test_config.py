@@ -68,3 +68,9 @@ def test_a_field_keeps_its_type_whatever_it_was_changed_to():
     assert clipped.replace(train={"clip_norm": None}).train.clip_norm is None
     with pytest.raises(ValueError, match=r"train\.clip_norm must be a number"):
         clipped.replace(train={"clip_norm": "much"})
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_a_stride_that_a_backbone_has_not_is_refused(name):
+    with pytest.raises(ValueError, match=rf"stride_in must be 3x3 for {name}"):
+        Config.preset("resnet50_fpn", backbone={"name": name, "stride_in": "1x1"})
