@@ -25,6 +25,78 @@ def encode(mask):
     return coco_mask.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
 
 
+def from_polygons(polygons, height, width):
+    """Rasterises polygons to one RLE, their union.
+
+    Args:
+        polygons: list of flat arrays (x1, y1, x2, y2, ...) of three points or more,
+            in pixels; what lies outside the image is cut off.
+        height, width: of the image.
+    Returns:
+        dict, a compressed COCO RLE.
+    Source: the COCO API, through pycocotools, pixel for pixel.
+    """
+    parts = coco_mask.frPyObjects([list(p) for p in polygons], height, width)
+    return coco_mask.merge(parts)
+
+
+def checked(rle, height, width):
+    """Makes a compressed RLE of either kind of RLE that files hold.
+
+    Args:
+        rle: dict of "size" [H, W] and "counts": a list of run lengths, or their
+            compressed form as bytes or str.
+        height, width: of the image it is in.
+    Returns:
+        dict, a compressed COCO RLE.
+    Raises:
+        ValueError: if the size is another, or the runs are not of as many pixels;
+            pycocotools itself would read or write outside its memory.
+    """
+    if list(rle.get("size", ())) != [height, width]:
+        raise ValueError(
+            f"an RLE of size {rle.get('size')}, the image is {height} x {width} "
+            "(height x width)"
+        )
+    counts = rle.get("counts")
+    if isinstance(counts, str):
+        counts = counts.encode()
+    if isinstance(counts, bytes):
+        runs = _runs(counts)
+    elif isinstance(counts, list) and all(type(run) is int for run in counts):
+        runs = counts
+    else:
+        raise ValueError(f"an RLE's counts are a list or a text, found {counts!r:.40}")
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
+        raise ValueError(
+            f"an RLE of {sum(runs)} pixels, the image has {height} x {width}"
+        )
+    if isinstance(counts, bytes):
+        return {"size": [height, width], "counts": counts}
+    return coco_mask.frPyObjects(rle, height, width)
+
+
+def _runs(counts):
+    """Run lengths of compressed counts, six bits a byte, as the COCO API has them."""
+    runs, value, shift = [], 0, 0
+    for byte in counts:
+        byte -= 48
+        if not 0 <= byte < 64:
+            raise ValueError(f"an RLE's text holds {chr(byte + 48)!r}")
+        value |= (byte & 31) << shift
+        shift += 5
+        if byte & 32:  # more to come
+            continue
+        if byte & 16:  # negative
+            value -= 1 << shift
+        # From the fourth run on, a difference to the last but one.
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value, shift = 0, 0
+    if shift:
+        raise ValueError("an RLE's text ends within a number")
+    return runs
+
+
 def decode(rle):
     """Decodes one RLE to bool [H, W]."""
     return coco_mask.decode(rle).astype(bool)

@@ -112,10 +112,10 @@ def test_what_is_no_image_is_named(tmp_path):
 def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.png", Image.new("L", (2, 2)))
 
-    def locked(path):
+    def locked(path, mode):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Image, "open", locked)
+    monkeypatch.setattr(Path, "open", locked)
     with pytest.raises(PermissionError, match=r"Permission denied: .*a\.png"):
         read_image(path)
 

@@ -8,6 +8,7 @@ import importlib
 
 # Public names, each in the module that defines it.
 _NAMES = {
+    "AnnotatedImages": "annotated",
     "Animals": "toy",
     "Augment": "augment",
     "Composed": "compose",
@@ -22,8 +23,9 @@ _NAMES = {
     "semantic_batches": "semantic",
 }
 _MODULES = (
-    "augment", "compose", "images", "pets", "pets_tfds", "pipeline", "sample",
-    "semantic", "splits", "stream", "toy",
+    "annotated", "augment", "checks", "compose", "faults", "formats", "images",
+    "json_files", "pets", "pets_tfds", "pipeline", "records", "sample", "semantic",
+    "splits", "stream", "toy",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

@@ -3,13 +3,17 @@
 Everything after this file may rely on uint8 [H, W, 3].
 """
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+_EXIF_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
 
-def read_image(path):
+
+def read_image(path, upright=True):
     """Reads an image file of any kind that Pillow knows; the extension is ignored.
 
     EXIF orientation is applied, the first frame of an animation is taken, 16-bit
@@ -18,6 +22,7 @@ def read_image(path):
 
     Args:
         path: str or Path.
+        upright: False leaves the pixels as they are stored, whatever EXIF says.
     Returns:
         uint8 [H, W, 3], RGB.
     Raises:
@@ -25,6 +30,50 @@ def read_image(path):
         PermissionError: if it may not be read.
         ValueError: if it cannot be read as an image; names the file and the cause.
     """
+    return _read(path, lambda image: _to_rgb(_turned(image, upright)))
+
+
+def decode_image(data, name, upright=True):
+    """Reads an image that is not in a file of its own.
+
+    Args:
+        data: bytes of a whole image file.
+        name: str, what errors call it.
+        upright: as of `read_image`.
+    Returns:
+        uint8 [H, W, 3], RGB.
+    Raises:
+        ValueError: if it cannot be read as an image.
+    """
+    return _decode(
+        io.BytesIO(data), name, lambda image: _to_rgb(_turned(image, upright))
+    )
+
+
+def image_size(path):
+    """Reads the size of an image from the head of its file.
+
+    Args:
+        path: str or Path, or bytes of a whole image file.
+    Returns:
+        (height, width) of the pixels as they are stored, and the same as EXIF's
+        orientation has them seen; ints.
+    Raises:
+        FileNotFoundError, PermissionError, ValueError: as `read_image`.
+    """
+
+    def sizes(image):
+        width, height = image.size
+        is_turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
+        return (height, width), (width, height) if is_turned else (height, width)
+
+    if isinstance(path, bytes):
+        return _decode(io.BytesIO(path), "embedded image", sizes)
+    return _read(path, sizes)
+
+
+def _read(path, use):
+    """Returns `use(image)` of the Pillow image in a file, or says what is wrong."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
@@ -34,26 +83,33 @@ def read_image(path):
         raise ValueError(f"{path}: expected an image file, found a folder")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty (0 bytes); fetch it again")
+    with path.open("rb") as file:
+        return _decode(file, path, use)
+
+
+def _decode(file, name, use):
+    """Returns `use(image)` of the Pillow image in a binary file."""
     try:
-        with Image.open(path) as image:
-            return _to_rgb(ImageOps.exif_transpose(image))
+        with Image.open(file) as image:
+            return use(image)
     except UnidentifiedImageError:
-        with path.open("rb") as file:
-            start = file.read(16)
+        file.seek(0)
         raise ValueError(
-            f"{path}: not an image that Pillow reads, it begins with {start!r}; "
-            "save it as JPEG or PNG"
+            f"{name}: not an image that Pillow reads, it begins with "
+            f"{file.read(16)!r}; save it as JPEG or PNG"
         ) from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: too large: {error}; scale it down first") from error
-    except PermissionError:  # the file may be in order
-        raise
+        raise ValueError(f"{name}: too large: {error}; scale it down first") from error
     # Pillow's decoders raise OSError, SyntaxError, EOFError, struct.error and more.
     except Exception as error:
         raise ValueError(
-            f"{path}: damaged or of an unsupported kind: {error}; "
+            f"{name}: damaged or of an unsupported kind: {error}; "
             "fetch it again, or save it as 8-bit JPEG or PNG"
         ) from error
+
+
+def _turned(image, upright):
+    return ImageOps.exif_transpose(image) if upright else image
 
 
 def image_suffixes():
