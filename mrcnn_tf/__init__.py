@@ -19,7 +19,7 @@ _MODULES = (
     "anchors", "backbones", "boxes", "config", "datasets", "detections",
     "evaluation", "fpn", "graphs", "heads", "inputs", "losses", "mask_rcnn", "masks",
     "matching", "nms", "norm", "presets", "pretrained", "proposals", "result", "rle",
-    "roi", "rpn", "targets", "training", "unet", "visualize",
+    "roi", "rpn", "sizes", "targets", "training", "unet", "visualize",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

@@ -1,25 +1,9 @@
 """Anchors: the boxes of fixed sizes and shapes that the RPN starts from."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-
-def base_anchors(size, ratios):
-    """The anchors of one cell, centred on (0, 0).
-
-    Args:
-        size: side in pixels of the square anchor; the others have its area.
-        ratios: height over width, R of them.
-    Returns:
-        float32 [R, 4], rounded to whole pixels.
-    Source: torchvision's AnchorGenerator, rounding half to even included.
-    """
-    ratios = np.asarray(ratios, np.float32)
-    heights = np.sqrt(ratios) * size
-    widths = size / np.sqrt(ratios)
-    boxes = np.stack([-heights, -widths, heights, widths], axis=-1) / 2
-    return np.round(boxes).astype(np.float32)
+from mrcnn_tf.sizes import base_anchors
 
 
 def level_anchors(grid_size, image_size, base):

@@ -3,46 +3,11 @@
 Training and inference share this file, so that they cannot drift apart.
 """
 
-import math
-
 import keras
 import tensorflow as tf
 
-
-def network_size(height, width, image_config):
-    """Returns the size of an image's content in the network's input.
-
-    Args:
-        height, width: of the original image, pixels.
-        image_config: an ImageConfig.
-    Returns:
-        (height, width), ints, pixels: the aspect is kept, the short side becomes
-        `short_side` unless the long side would pass `long_side`; at least 1.
-    Source: torchvision's GeneralizedRCNNTransform, which rounds down.
-    """
-    scale = min(
-        image_config.short_side / min(height, width),
-        image_config.long_side / max(height, width),
-    )
-    return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
-
-
-def padded_size(new_height, new_width, image_config):
-    """Returns the size of the network's input for content of this size.
-
-    Args:
-        new_height, new_width: what `network_size` returned, pixels.
-        image_config: an ImageConfig.
-    Returns:
-        (height, width), ints: the next multiples of `divisor`, or the square.
-    """
-    if image_config.resize == "square":
-        return image_config.long_side, image_config.long_side
-    divisor = image_config.divisor
-    return (
-        math.ceil(new_height / divisor) * divisor,
-        math.ceil(new_width / divisor) * divisor,
-    )
+from mrcnn_tf.sizes import network_size as network_size
+from mrcnn_tf.sizes import padded_size as padded_size
 
 
 def resize_image(image, new_height, new_width):
