@@ -281,12 +281,12 @@ class Config:
 
     def replace(self, **changes):
         """Returns a config with some fields changed; dicts change parts of parts."""
-        return _merged(self, changes, "")
+        return merged(self, changes, "")
 
     @classmethod
     def from_dict(cls, values):
         """Makes a config from nested dicts; what is absent keeps its default."""
-        return _merged(cls(), values, "")
+        return merged(cls(), values, "")
 
     @classmethod
     def from_json(cls, text):
@@ -306,8 +306,16 @@ class Config:
         return json.dumps(self.to_dict(), indent=2)
 
 
-def _merged(config, changes, path):
-    """Returns the frozen dataclass `config` with the (nested) `changes` made."""
+def merged(config, changes, path):
+    """Returns a frozen dataclass with the (nested) `changes` made.
+
+    Args:
+        config: a `Config`, or any frozen dataclass whose fields have defaults.
+        changes: dict from field to value; dicts change parts of parts.
+        path: put before the names of fields in errors, as "run.".
+    Raises:
+        ValueError: for an unknown field or a value of another type.
+    """
     if not isinstance(changes, dict):
         raise ValueError(
             f"config: {path or 'config'} must be a dict, found {changes!r}"
@@ -322,7 +330,7 @@ def _merged(config, changes, path):
         old = getattr(config, name)
         if dataclasses.is_dataclass(old):
             is_part = dataclasses.is_dataclass(value)
-            value = value if is_part else _merged(old, value, f"{path}{name}.")
+            value = value if is_part else merged(old, value, f"{path}{name}.")
         else:
             value = _like(known[name].default, value, path + name)
         values[name] = value
