@@ -20,7 +20,7 @@ FORMATS = {
     "masks": "png_masks",
 }
 # What folders of a split are called.
-_SPLIT_FOLDERS = {
+SPLIT_FOLDERS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
@@ -132,7 +132,7 @@ def _place(record):
 def _split_folders(path):
     if not path.is_dir():
         return
-    for split, names in _SPLIT_FOLDERS.items():
+    for split, names in SPLIT_FOLDERS.items():
         for name in names:
             if (path / name).is_dir():
                 yield split, path / name
