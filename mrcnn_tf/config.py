@@ -16,7 +16,7 @@ RESIZE_MODES = ("aspect", "square")
 BACKBONES = ("resnet18", "resnet50", "resnet101", "mobilenet_v2")
 NORMS = ("frozen", "batch")
 STRIDES_IN = ("3x3", "1x1")
-MASK_KINDS = ("sigmoid", "softmax", "agnostic")
+MASK_KINDS = ("sigmoid", "softmax", "agnostic", "none")
 OPTIMIZERS = ("sgd", "adamw")
 
 
@@ -146,6 +146,7 @@ class RoIConfig:
     # "sigmoid": a mask for each class, which do not compete (the paper's).
     # "softmax": at each pixel the classes compete, as in semantic segmentation.
     # "agnostic": one mask, whatever the class.
+    # "none": no mask branch, which makes it Faster R-CNN; for data of boxes alone.
     mask_kind: str = "sigmoid"
 
     def __post_init__(self):
@@ -220,6 +221,44 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class AugmentConfig:
+    """How training images are changed at random; `datasets.augment` does it."""
+
+    flip: float = 0.5  # probability of a mirror image; the paper's
+    # Brightness, contrast and saturation are each multiplied by 1 - this to 1 + this;
+    # 0 for none. SSD, Liu et al. 2016.
+    colors: float = 0.25
+    # Objects are made larger by a factor from the first to the second, (1, 1) for
+    # none. Ghiasi et al. 2021: (0.8, 1.25) is usual, (0.1, 2) is large-scale jitter.
+    # Below 1 an image in memory grows by the factor's inverse squared.
+    zoom: tuple = (1.0, 1.0)
+    crop: float = 0.0  # probability of a window of another aspect; as in SSD
+    min_side: float = 0.5  # of such a window's sides, share of the image's
+    copy_paste: float = 0.0  # probability of another image's objects; Ghiasi et al.
+    # Share of an object's area; with less of it visible it is neither an object to
+    # find nor background.
+    min_visible: float = 0.1
+
+    def __post_init__(self):
+        for name in ("flip", "crop", "copy_paste", "min_visible"):
+            value = getattr(self, name)
+            _check(0 <= value <= 1, f"augment.{name}", value, "from 0 to 1")
+        _check(0 <= self.colors < 1, "augment.colors", self.colors, "from 0 to below 1")
+        _check(
+            0 < self.min_side <= 1,
+            "augment.min_side",
+            self.min_side,
+            "above 0, at most 1",
+        )
+        _check(
+            len(self.zoom) == 2 and 0.1 <= self.zoom[0] <= self.zoom[1] <= 10,
+            "augment.zoom",
+            self.zoom,
+            "two factors in order, from 0.1 to 10",
+        )
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole: what the network is, how it is trained, what its classes are."""
 
@@ -230,6 +269,7 @@ class Config:
     roi: RoIConfig = field(default_factory=RoIConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -256,6 +296,11 @@ class Config:
     def num_outputs(self):
         """Channels of the class scores: the classes and background."""
         return len(self.classes) + 1
+
+    @property
+    def has_masks(self):
+        """Whether the network has a mask branch."""
+        return self.roi.mask_kind != "none"
 
     @property
     def num_mask_outputs(self):

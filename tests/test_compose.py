@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from mrcnn_tf import rle
-from mrcnn_tf.datasets.augment import Augment, distort_colors, flip_horizontal
 from mrcnn_tf.datasets.compose import Composed
 from mrcnn_tf.datasets.pets import Pets
 from mrcnn_tf.datasets.sample import Sample
@@ -156,48 +155,3 @@ def test_real_photographs():
     scenes = Composed(Pets(PETS, "test"), 12, seed=1)
     for index in range(12):
         check(scenes[index], 256)
-
-
-def test_flip_by_hand_and_twice_is_the_identity():
-    sample = Discs(centre=(60, 50))[1]
-    flipped = flip_horizontal(sample)
-    # The disc's columns 21 .. 79 become 160 - 80 .. 160 - 21.
-    assert sample.boxes.tolist() == [[31, 21, 90, 80]]
-    assert flipped.boxes.tolist() == [[31, 80, 90, 139]]
-    assert flipped.boxes.tolist() == [rle.box(flipped.masks[0]).tolist()]
-    np.testing.assert_array_equal(flipped.trimap == 1, flipped.dense_masks()[0])
-    again = flip_horizontal(flipped)
-    for name in ("image", "boxes", "classes", "trimap"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(sample, name))
-    assert again.masks == sample.masks
-
-
-def test_flip_without_masks_or_objects():
-    sample = Sample(np.zeros((4, 6, 3), np.uint8), [[0, 1, 2, 3]], [1])
-    assert flip_horizontal(sample).boxes.tolist() == [[0, 3, 2, 5]]
-    assert flip_horizontal(sample).masks is None
-    empty = Sample(np.zeros((4, 6, 3), np.uint8), [], [], ())
-    assert len(flip_horizontal(empty).boxes) == 0
-
-
-def test_colours_move_within_their_range_and_nothing_else_does():
-    sample = Discs()[1]
-    for seed in range(5):
-        changed = distort_colors(sample, np.random.default_rng(seed), 0.25)
-        assert changed.image.dtype == np.uint8
-        assert changed.masks == sample.masks
-        np.testing.assert_array_equal(changed.boxes, sample.boxes)
-    still = distort_colors(sample, np.random.default_rng(0), 0)
-    np.testing.assert_array_equal(still.image, sample.image)
-    # Saturation leaves grey grey, and an even image has no contrast to change.
-    grey = Sample(np.full((4, 4, 3), 100, np.uint8), [], [])
-    changed = distort_colors(grey, np.random.default_rng(0), 0.25).image
-    assert changed.min() == changed.max() and 75 <= changed[0, 0, 0] <= 125
-
-
-def test_augment_flips_as_often_as_it_is_told():
-    sample = Discs(centre=(60, 50))[1]
-    for flip, expected in ((0.0, 0), (1.0, 20), (0.5, 10)):
-        augment, rng = Augment(flip=flip, colors=0), np.random.default_rng(0)
-        flips = sum(augment(sample, rng).boxes[0, 1] != 21 for _ in range(20))
-        assert abs(flips - expected) <= (5 if flip == 0.5 else 0)

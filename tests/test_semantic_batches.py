@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import mrcnn_tf as mr
 from mrcnn_tf import rle
+from mrcnn_tf.config import AugmentConfig
 from mrcnn_tf.datasets.semantic import IGNORED, label_map, label_names, semantic_batches
 
 
@@ -101,7 +102,7 @@ def read(*arguments, count=None, **options):
 
 
 def test_image_and_labels_are_mirrored_together():
-    augment = mr.datasets.Augment(flip=0.5, colors=0)
+    augment = mr.datasets.Augment(AugmentConfig(flip=0.5, colors=0))
     pairs = read(Painted(8), "class", 32, 4, training=True, augment=augment, count=6)
     mirrored = []
     for images, labels in pairs:
@@ -143,7 +144,7 @@ def test_each_epoch_sees_each_image_once():
 
 
 def test_validation_goes_through_once_in_order():
-    augment = mr.datasets.Augment(flip=1.0, colors=0)
+    augment = mr.datasets.Augment(AugmentConfig(flip=1, colors=0))
     pairs = read(Painted(5), "class", 32, 2, training=False, augment=augment)
     assert [len(images) for images, _ in pairs] == [2, 2, 1]
     images = np.concatenate([images for images, _ in pairs])
