@@ -1,6 +1,6 @@
 """The three graphs of Mask R-CNN, functional Keras models over the same layers.
 
-    training:    images and ground truth -> five losses
+    training:    images and ground truth -> the losses
     inspection:  images -> every intermediate by name
     inference:   images -> detections with their masks
 
@@ -14,16 +14,13 @@ from mrcnn_tf import backbones, fpn, losses
 from mrcnn_tf.anchors import Anchors
 from mrcnn_tf.detections import Detections, MaskProbabilities
 from mrcnn_tf.inputs import Normalize
+from mrcnn_tf.masks import WINDOW
 from mrcnn_tf.proposals import Proposals
 from mrcnn_tf.roi import RoIAlign
-from mrcnn_tf.targets import RoITargets, RPNTargets
+from mrcnn_tf.targets import MaskTargets, RoITargets, RPNTargets
 
-DETECTION_NAMES = (
-    "detection_boxes",
-    "detection_classes",
-    "detection_scores",
-    "detection_masks",
-)
+BOX_NAMES = ("detection_boxes", "detection_classes", "detection_scores")
+MASK_NAME = "detection_masks"  # of a network with a mask branch
 
 
 def training_graph(model):
@@ -33,7 +30,8 @@ def training_graph(model):
         model: a MaskRCNN with its five parts.
     Returns:
         keras.Model: the dict of `datasets.batches`, less `image_index`, to a dict of
-        the five losses, float32 [B] each, by the names in `losses.NAMES`.
+        the losses, float32 [B] each, by the names in `losses.NAMES`; without a mask
+        branch there are four.
     """
     config = model.config
     slots = config.train.max_objects
@@ -42,9 +40,9 @@ def training_graph(model):
         "boxes": keras.Input((slots, 4), name="boxes"),
         "classes": keras.Input((slots,), dtype="int32", name="classes"),
         "crowd": keras.Input((slots,), dtype="bool", name="crowd"),
-        "masks": keras.Input((slots, None, None), dtype="uint8", name="masks"),
+        "draw": keras.Input((2,), dtype="int32", name="draw"),
     }
-    truth = [inputs[name] for name in ("boxes", "classes", "crowd")]
+    truth = [inputs[name] for name in ("boxes", "classes", "crowd", "draw")]
     stages = _first_stage(
         model, inputs, config.rpn.pre_nms_train, config.rpn.post_nms_train
     )
@@ -60,31 +58,41 @@ def training_graph(model):
         *rpn_targets, stages["rpn_logits"], stages["rpn_deltas"]
     )
 
-    rois, labels, box_targets, mask_targets = RoITargets(
+    roi_targets = RoITargets(
         config.roi.samples,
         config.roi.positive_fraction,
         config.roi.positive_iou,
         config.roi.box_weights,
-        2 * config.roi.mask_size,
         name="roi_targets",
-    )(stages["proposals"], *truth, inputs["masks"])
+    )
+    rois, labels, box_targets, object_index = roi_targets(stages["proposals"], *truth)
     class_logits, box_deltas = model.box_head(
         _align(config, config.roi.box_size, "box_roi_align")(stages["pyramid"], rois)
     )
-    # Positives stand first: the mask head sees only the slots that can hold them.
-    mask_rois = rois[:, : mask_targets.shape[1]]
-    mask_logits = model.mask_head(
-        _align(config, config.roi.mask_size, "mask_roi_align")(
-            stages["pyramid"], mask_rois
-        )
-    )
-    roi_losses = losses.RoILosses(config.roi.mask_kind, name="roi_losses")(
-        labels, box_targets, mask_targets, class_logits, box_deltas, mask_logits
+    roi_losses = losses.RoILosses(name="roi_losses")(
+        labels, box_targets, class_logits, box_deltas
     )
     values = (objectness, anchor_box, *roi_losses)
-    return keras.Model(
-        inputs, dict(zip(losses.NAMES, values, strict=True)), name="training"
+    outputs = dict(zip(losses.BOX_NAMES, values, strict=True))
+    if not config.has_masks:
+        return keras.Model(inputs, outputs, name="training")
+
+    inputs["masks"] = keras.Input((slots, WINDOW, WINDOW), dtype="uint8", name="masks")
+    inputs["windows"] = keras.Input((slots, 4), name="windows")
+    # Positives stand first: the mask head sees only the slots that can hold them.
+    first = roi_targets.max_positives
+    mask_targets = MaskTargets(2 * config.roi.mask_size, name="mask_targets")(
+        inputs["masks"], inputs["windows"], rois[:, :first], object_index[:, :first]
     )
+    mask_logits = model.mask_head(
+        _align(config, config.roi.mask_size, "mask_roi_align")(
+            stages["pyramid"], rois[:, :first]
+        )
+    )
+    outputs["mask"] = losses.MaskLoss(config.roi.mask_kind, name="mask_loss")(
+        labels[:, :first], mask_targets, mask_logits
+    )
+    return keras.Model(inputs, outputs, name="training")
 
 
 def inspection_graph(model):
@@ -114,10 +122,6 @@ def inspection_graph(model):
         config.detection.max_detections,
         name="detections",
     )(class_logits, box_deltas, proposals, inputs["sizes"])
-    mask_features = _align(config, config.roi.mask_size, "mask_roi_align")(
-        stages["pyramid"], boxes
-    )
-    mask_logits = model.mask_head(mask_features)
     by_level = {
         f"{name}_{level}": tensor
         for name in ("anchors", "rpn_logits", "rpn_deltas")
@@ -136,12 +140,19 @@ def inspection_graph(model):
         "detection_boxes": boxes,
         "detection_classes": classes,
         "detection_scores": scores,
-        "mask_features": mask_features,
-        "mask_logits": mask_logits,
-        "detection_masks": MaskProbabilities(
-            config.roi.mask_kind, name="mask_probabilities"
-        )(mask_logits, classes),
     }
+    if config.has_masks:
+        mask_features = _align(config, config.roi.mask_size, "mask_roi_align")(
+            stages["pyramid"], boxes
+        )
+        mask_logits = model.mask_head(mask_features)
+        outputs |= {
+            "mask_features": mask_features,
+            "mask_logits": mask_logits,
+            MASK_NAME: MaskProbabilities(
+                config.roi.mask_kind, name="mask_probabilities"
+            )(mask_logits, classes),
+        }
     return keras.Model(inputs, outputs, name="inspection")
 
 
@@ -149,11 +160,13 @@ def inference_graph(inspection):
     """Takes the detections alone out of the inspection graph.
 
     Returns:
-        keras.Model: the same inputs, to a dict of `DETECTION_NAMES`: boxes float32
-        [B, D, 4], classes int32 [B, D], scores float32 [B, D] and mask
-        probabilities float32 [B, D, m, m]; zeros in slots left empty.
+        keras.Model: the same inputs, to a dict of "detection_boxes" float32
+        [B, D, 4], "detection_classes" int32 [B, D], "detection_scores" float32
+        [B, D] and, of a network with a mask branch, "detection_masks", probabilities
+        float32 [B, D, m, m]; zeros in slots left empty.
     """
-    outputs = {name: inspection.output[name] for name in DETECTION_NAMES}
+    names = [name for name in (*BOX_NAMES, MASK_NAME) if name in inspection.output]
+    outputs = {name: inspection.output[name] for name in names}
     return keras.Model(inspection.input, outputs, name="inference")
 
 

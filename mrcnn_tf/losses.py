@@ -8,7 +8,8 @@ Slots with label -1 are empty.
 import keras
 import tensorflow as tf
 
-NAMES = ("objectness", "anchor_box", "class", "box", "mask")
+BOX_NAMES = ("objectness", "anchor_box", "class", "box")  # of boxes alone
+NAMES = (*BOX_NAMES, "mask")
 
 SMOOTH_L1_BETA = 1 / 9  # Detectron: quadratic below a ninth
 
@@ -108,11 +109,12 @@ def mask_loss(labels, targets, logits, kind="sigmoid"):
     return _per_image(loss, labels > 0) / _count(labels > 0)
 
 
-def stop_unless_finite(per_image, image_index):
+def stop_unless_finite(per_image, names, image_index):
     """Passes losses on, or stops training before the optimiser runs.
 
     Args:
-        per_image: float32 [B, 5], the losses by `NAMES`.
+        per_image: float32 [B, L], the losses.
+        names: of the L losses.
         image_index: int [B], place of each image in its dataset.
     Returns:
         `per_image`. The gradient, too, waits for the check: in a graph the
@@ -130,7 +132,7 @@ def stop_unless_finite(per_image, image_index):
                 "The loss is not finite at dataset index",
                 tf.boolean_mask(image_index, ~finite),
                 "with the losses",
-                NAMES,
+                names,
                 tf.boolean_mask(per_image, ~finite),
                 "The optimiser has not run on this batch. Look at these images' "
                 "objects; if they are sound, lower train.learning_rate or set "
@@ -185,32 +187,44 @@ class RPNLosses(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("mrcnn_tf")
 class RoILosses(keras.layers.Layer):
-    """The heads' three losses, each float32 [B].
+    """The box head's two losses, each float32 [B].
 
-    Call it with labels [B, R], box targets [B, R, 4] and mask targets [B, M, m, m]
-    of `targets.RoITargets`, and the heads' outputs by RoI: class logits
-    [B * R, K + 1], box deltas [B * R, K + 1, 4], mask logits [B * M, m, m, K + 1].
+    Call it with labels [B, R] and box targets [B, R, 4] of `targets.RoITargets`, and
+    the head's outputs by RoI: class logits [B * R, K + 1] and box deltas
+    [B * R, K + 1, 4].
     """
 
-    def __init__(self, mask_kind="sigmoid", **kwargs):
-        super().__init__(**kwargs)
-        self.mask_kind = mask_kind
-
-    def call(
-        self, labels, box_targets, mask_targets, class_logits, box_deltas, mask_logits
-    ):
-        rois, masks = labels.shape[1], mask_targets.shape[1]
+    def call(self, labels, targets, class_logits, box_deltas):
+        rois = labels.shape[1]
         class_logits = tf.reshape(class_logits, [-1, rois, *class_logits.shape[1:]])
         box_deltas = tf.reshape(box_deltas, [-1, rois, *box_deltas.shape[1:]])
-        mask_logits = tf.reshape(mask_logits, [-1, masks, *mask_logits.shape[1:]])
         return (
             class_loss(labels, class_logits),
-            roi_box_loss(labels, box_targets, box_deltas),
-            mask_loss(labels[:, :masks], mask_targets, mask_logits, self.mask_kind),
+            roi_box_loss(labels, targets, box_deltas),
         )
 
     def compute_output_spec(self, labels, *others):
-        return tuple(keras.KerasTensor(labels.shape[:1], "float32") for _ in range(3))
+        return tuple(keras.KerasTensor(labels.shape[:1], "float32") for _ in range(2))
+
+
+@keras.saving.register_keras_serializable("mrcnn_tf")
+class MaskLoss(keras.layers.Layer):
+    """The mask head's loss, float32 [B].
+
+    Call it with labels [B, M], mask targets [B, M, m, m] of `targets.MaskTargets`, and
+    mask logits by RoI, [B * M, m, m, K + 1]. `kind` is as of `mask_loss`.
+    """
+
+    def __init__(self, kind="sigmoid", **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def call(self, labels, targets, logits):
+        logits = tf.reshape(logits, [-1, labels.shape[1], *logits.shape[1:]])
+        return mask_loss(labels, targets, logits, self.kind)
+
+    def compute_output_spec(self, labels, targets, logits):
+        return keras.KerasTensor(labels.shape[:1], "float32")
 
     def get_config(self):
-        return {**super().get_config(), "mask_kind": self.mask_kind}
+        return {**super().get_config(), "kind": self.kind}

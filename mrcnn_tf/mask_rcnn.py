@@ -30,7 +30,9 @@ class MaskRCNN(keras.Model):
 
     Attributes:
         config: the `Config` it was made from.
-        backbone, fpn, rpn, box_head, mask_head: functional models.
+        backbone, fpn, rpn, box_head, mask_head: functional models; `mask_head` is
+            None where `config.roi.mask_kind` is "none".
+        loss_names: of the losses that `fit` reports, four or five.
         training_graph, inference_graph, inspection_graph: functional models over
             those five; see the functions of the same names in `graphs.py`.
 
@@ -66,18 +68,21 @@ class MaskRCNN(keras.Model):
             config.roi.box_units,
             config.roi.head_norm,
         )
-        self.mask_head = heads.mask_head(
-            channels,
-            config.num_mask_outputs,
-            config.roi.mask_size,
-            config.roi.mask_convs,
-            config.roi.mask_channels,
-            config.roi.head_norm,
-        )
+        self.mask_head = None
+        if config.has_masks:
+            self.mask_head = heads.mask_head(
+                channels,
+                config.num_mask_outputs,
+                config.roi.mask_size,
+                config.roi.mask_convs,
+                config.roi.mask_channels,
+                config.roi.head_norm,
+            )
         self.training_graph = graphs.training_graph(self)
         self.inspection_graph = graphs.inspection_graph(self)
         self.inference_graph = graphs.inference_graph(self.inspection_graph)
-        self._loss_means = [keras.metrics.Mean(name) for name in losses.NAMES]
+        self.loss_names = losses.NAMES if config.has_masks else losses.BOX_NAMES
+        self._loss_means = [keras.metrics.Mean(name) for name in self.loss_names]
         self._infer = tf.function(
             self.inference_graph,
             input_signature=[
@@ -118,20 +123,21 @@ class MaskRCNN(keras.Model):
 
     @property
     def metrics(self):
-        """The means of the five losses, which `fit` and `evaluate` report."""
+        """The means of the losses, which `fit` and `evaluate` report."""
         return [*super().metrics, *self._loss_means]
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The sum of the five losses; stops where one is not finite.
+        """The sum of the losses; stops where one is not finite.
 
         Raises:
             tf.errors.InvalidArgumentError: names the images, before the optimiser
                 has touched a weight.
         """
-        per_image = tf.stack([y_pred[name] for name in losses.NAMES], axis=1)  # [B, 5]
-        per_image = losses.stop_unless_finite(per_image, x["image_index"])
+        names = self.loss_names
+        per_image = tf.stack([y_pred[name] for name in names], axis=1)  # [B, L]
+        per_image = losses.stop_unless_finite(per_image, names, x["image_index"])
         totals = tf.unstack(tf.reduce_sum(per_image, axis=0))
         for mean, total in zip(self._loss_means, totals, strict=True):
             mean.update_state(total)
@@ -262,19 +268,19 @@ class MaskRCNN(keras.Model):
 
     def _result(self, outputs, height, width, mask_threshold):
         """Takes the detections of one image back to its own pixels."""
-        boxes, classes, scores, probabilities = (
-            outputs[name][0].numpy() for name in graphs.DETECTION_NAMES
-        )
+        boxes, classes, scores = (outputs[name][0].numpy() for name in graphs.BOX_NAMES)
         found = classes > 0
         new_height, new_width = network_size(height, width, self.config.image)
         scale = np.array([height / new_height, width / new_width] * 2, np.float32)
         boxes = boxes[found] * scale
         rles = []
-        for probability, box in zip(probabilities[found], boxes, strict=True):
-            if self.config.detection.whole_pixel_boxes:
-                box = masks.whole_pixel_box(box, len(probability))
-            mask = masks.paste(probability, box, height, width, mask_threshold)
-            rles.append(rle.encode(mask))
+        if self.config.has_masks:
+            probabilities = outputs[graphs.MASK_NAME][0].numpy()[found]
+            for probability, box in zip(probabilities, boxes, strict=True):
+                if self.config.detection.whole_pixel_boxes:
+                    box = masks.whole_pixel_box(box, len(probability))
+                mask = masks.paste(probability, box, height, width, mask_threshold)
+                rles.append(rle.encode(mask))
         return Result(
             boxes=boxes,
             classes=classes[found],

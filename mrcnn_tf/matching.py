@@ -30,13 +30,15 @@ def match(overlaps, valid, positive_iou, negative_iou, keep_best=False):
     return labels, index
 
 
-def balanced_sample(labels, count, positive_fraction, seed=None):
+def balanced_sample(labels, count, positive_fraction, draw):
     """Picks at random a fixed number of boxes, positives first.
 
     Args:
         labels: int32 [B, N], 1 positive, 0 negative, -1 neither.
         count: S, slots to fill; negatives take what positives leave.
         positive_fraction: the largest share of `count` that positives may take.
+        draw: int32 [B, 2], for each image a seed: the same seed picks the same
+            boxes, whatever the batch around it.
     Returns:
         index: int32 [B, S], into N. Positives come first.
         picked: int32 [B, S], label of each slot; -1 where the slot is empty.
@@ -48,7 +50,11 @@ def balanced_sample(labels, count, positive_fraction, seed=None):
         raise ValueError(f"cannot sample {count} of {labels.shape[1]} boxes")
     # Random numbers in (0, 1) rank the boxes; a positive that is taken stands
     # above every negative, and what may not be taken stands below all.
-    noise = tf.random.uniform(tf.shape(labels), 1e-6, 1.0, seed=seed)
+    noise = tf.map_fn(
+        lambda seed: tf.random.stateless_uniform(tf.shape(labels)[1:], seed, 1e-6, 1.0),
+        draw,
+        fn_output_signature=tf.float32,
+    )  # [B, N]
     max_positives = int(count * positive_fraction)
     positive_rank = tf.where(labels == 1, noise, 0.0)
     # The smallest rank that is still among the `max_positives` highest.

@@ -15,7 +15,8 @@ class Result:
         boxes: float32 [D, 4], (y1, x1, y2, x2) in pixels of the original image.
         classes: int32 [D], from 1.
         scores: float32 [D], 0 to 1.
-        rles: tuple of D COCO RLEs of the original image's size.
+        rles: tuple of D COCO RLEs of the original image's size; empty where the
+            network has no mask branch.
         height, width: size of the original image in pixels.
         class_names: names without background, `class_names[c - 1]` for class c.
     """

@@ -30,7 +30,7 @@ def padded_size(new_height, new_width, image_config):
     """Returns the size of the network's input for content of this size.
 
     Args:
-        new_height, new_width: what `network_size` returned, pixels.
+        new_height, new_width: what `network_size` returned, ints or scalar tensors.
         image_config: an ImageConfig.
     Returns:
         (height, width), ints: the next multiples of `divisor`, or the square.
@@ -39,8 +39,8 @@ def padded_size(new_height, new_width, image_config):
         return image_config.long_side, image_config.long_side
     divisor = image_config.divisor
     return (
-        math.ceil(new_height / divisor) * divisor,
-        math.ceil(new_width / divisor) * divisor,
+        (new_height + divisor - 1) // divisor * divisor,
+        (new_width + divisor - 1) // divisor * divisor,
     )
 
 

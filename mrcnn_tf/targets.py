@@ -41,8 +41,8 @@ def label_boxes(boxes, gt_boxes, classes, crowd, **thresholds):
 class RPNTargets(keras.layers.Layer):
     """Samples anchors for the RPN's losses.
 
-    Call it with anchors (list of [A_l, 4]), gt_boxes [B, G, 4], classes [B, G] and
-    crowd [B, G]. Returns, for S sampled anchors an image:
+    Call it with anchors (list of [A_l, 4]), gt_boxes [B, G, 4], classes [B, G], crowd
+    [B, G] and draw [B, 2]. Returns, for S sampled anchors an image:
         index: int32 [B, S], into all anchors.
         labels: int32 [B, S], 1 object, 0 background, -1 empty slot.
         deltas: float32 [B, S, 4], targets of the positives; zeros elsewhere.
@@ -58,7 +58,7 @@ class RPNTargets(keras.layers.Layer):
         self.positive_iou = positive_iou
         self.negative_iou = negative_iou
 
-    def call(self, anchors, gt_boxes, classes, crowd):
+    def call(self, anchors, gt_boxes, classes, crowd, draw):
         anchors = tf.concat(anchors, axis=0)  # [A, 4]
         labels, match = label_boxes(
             anchors[None],
@@ -70,14 +70,14 @@ class RPNTargets(keras.layers.Layer):
             keep_best=True,
         )
         index, labels = matching.balanced_sample(
-            labels, self.samples, self.positive_fraction
+            labels, self.samples, self.positive_fraction, draw
         )
         match = tf.gather(match, index, batch_dims=1)  # [B, S]
         matched = tf.gather(gt_boxes, match, batch_dims=1)  # [B, S, 4]
         deltas = box_ops.encode(matched, tf.gather(anchors, index))
         return index, labels, tf.where(labels[..., None] == 1, deltas, 0.0)
 
-    def compute_output_spec(self, anchors, gt_boxes, classes, crowd):
+    def compute_output_spec(self, anchors, gt_boxes, classes, crowd, draw):
         shape = (gt_boxes.shape[0], self.samples)
         return (
             keras.KerasTensor(shape, "int32"),
@@ -97,43 +97,32 @@ class RPNTargets(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("mrcnn_tf")
 class RoITargets(keras.layers.Layer):
-    """Samples RoIs for the heads' losses, and cuts their mask targets.
+    """Samples RoIs for the heads' losses.
 
     Call it with proposals [B, P, 4], gt_boxes [B, G, 4], classes [B, G], crowd
-    [B, G] and masks [B, G, H, W]. Ground truth joins the proposals, so that there
-    are positives before the RPN has learnt. Returns, for R sampled RoIs an image, of
-    which the positives stand in the first M = R * positive_fraction slots:
+    [B, G] and draw [B, 2]. Ground truth joins the proposals, so that there are
+    positives before the RPN has learnt. Returns, for R sampled RoIs an image, of
+    which the positives stand in the first `max_positives` slots:
         rois: float32 [B, R, 4]; zeros in empty slots.
         labels: int32 [B, R], class, 0 background, -1 empty slot.
         deltas: float32 [B, R, 4], targets of the positives; zeros elsewhere.
-        masks: float32 [B, M, m, m], targets of the first M RoIs.
-    Source: Ren et al. 2015; He et al. 2017, section 3.1.
+        object_index: int32 [B, R], the slot of G that each overlaps most.
+    Source: Ren et al. 2015.
     """
 
-    supports_jit = False  # mask targets are cut with CropAndResize
-
-    def __init__(
-        self,
-        samples,
-        positive_fraction,
-        positive_iou,
-        box_weights,
-        mask_size,
-        **kwargs,
-    ):
+    def __init__(self, samples, positive_fraction, positive_iou, box_weights, **kwargs):
         super().__init__(**kwargs)
         self.samples = samples
         self.positive_fraction = positive_fraction
         self.positive_iou = positive_iou
         self.box_weights = tuple(box_weights)
-        self.mask_size = mask_size
 
     @property
     def max_positives(self):
         """M, the slots of an image that may hold positives."""
         return int(self.samples * self.positive_fraction)
 
-    def call(self, proposals, gt_boxes, classes, crowd, masks):
+    def call(self, proposals, gt_boxes, classes, crowd, draw):
         is_object = (classes > 0) & ~crowd
         extra = tf.where(is_object[..., None], gt_boxes, 0.0)
         candidates = tf.concat([extra, proposals], axis=1)  # [B, G + P, 4]
@@ -147,7 +136,10 @@ class RoITargets(keras.layers.Layer):
         )
         labels = tf.where(box_ops.area(candidates) > 0, labels, -1)
         index, labels = matching.balanced_sample(
-            labels, self.samples, self.positive_fraction
+            labels,
+            self.samples,
+            self.positive_fraction,
+            draw + tf.constant([1, 0]),  # other numbers than the RPN's
         )
         rois = tf.gather(candidates, index, batch_dims=1)  # [B, R, 4]
         rois = tf.where(labels[..., None] >= 0, rois, 0.0)
@@ -157,20 +149,16 @@ class RoITargets(keras.layers.Layer):
         deltas = tf.where(labels[..., None] == 1, deltas, 0.0)
         matched_class = tf.gather(classes, match, batch_dims=1)
         classes_of_rois = tf.where(labels == 1, matched_class, labels)
-        first = self.max_positives
-        targets = mask_ops.crop_targets(
-            masks, rois[:, :first], match[:, :first], self.mask_size
-        )
-        outputs = (rois, classes_of_rois, deltas, targets)
+        outputs = (rois, classes_of_rois, deltas, match)
         return tuple(tf.stop_gradient(output) for output in outputs)
 
-    def compute_output_spec(self, proposals, gt_boxes, classes, crowd, masks):
-        batch, size = gt_boxes.shape[0], self.mask_size
+    def compute_output_spec(self, proposals, gt_boxes, classes, crowd, draw):
+        shape = (gt_boxes.shape[0], self.samples)
         return (
-            keras.KerasTensor((batch, self.samples, 4), "float32"),
-            keras.KerasTensor((batch, self.samples), "int32"),
-            keras.KerasTensor((batch, self.samples, 4), "float32"),
-            keras.KerasTensor((batch, self.max_positives, size, size), "float32"),
+            keras.KerasTensor((*shape, 4), "float32"),
+            keras.KerasTensor(shape, "int32"),
+            keras.KerasTensor((*shape, 4), "float32"),
+            keras.KerasTensor(shape, "int32"),
         )
 
     def get_config(self):
@@ -180,5 +168,29 @@ class RoITargets(keras.layers.Layer):
             "positive_fraction": self.positive_fraction,
             "positive_iou": self.positive_iou,
             "box_weights": self.box_weights,
-            "mask_size": self.mask_size,
         }
+
+
+@keras.saving.register_keras_serializable("mrcnn_tf")
+class MaskTargets(keras.layers.Layer):
+    """Cuts the mask target of each RoI, `masks.crop_targets` in the graph.
+
+    Call it with masks [B, G, S, S], windows [B, G, 4], RoIs [B, M, 4] and their
+    object_index [B, M]; returns float32 [B, M, m, m].
+    """
+
+    supports_jit = False  # CropAndResize has no XLA kernel
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size  # m
+
+    def call(self, masks, windows, rois, object_index):
+        targets = mask_ops.crop_targets(masks, windows, rois, object_index, self.size)
+        return tf.stop_gradient(targets)
+
+    def compute_output_spec(self, masks, windows, rois, object_index):
+        return keras.KerasTensor((*rois.shape[:2], self.size, self.size), "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}

@@ -94,6 +94,22 @@ def test_the_other_kinds_of_mask_train_save_and_load(scenes, tmp_path, kind, out
     )
 
 
+def test_a_network_without_masks_trains_finds_saves_and_loads(scenes, tmp_path):
+    network = small.model(roi={"mask_kind": "none"}, detection={"min_score": 0.0})
+    assert network.mask_head is None
+    batch, _ = small.batch(scenes, network)
+    logs = network.train_on_batch(batch, return_dict=True)
+    assert set(logs) == {"loss", *losses.BOX_NAMES}
+    result = network.detect(scenes[0].image)
+    assert len(result) and result.rles == () and result.masks.shape == (0, 64, 64)
+    evaluation = mr.evaluate(network, mr.datasets.Shapes(2, size=64), progress=False)
+    assert evaluation["mask"] is None and "boxes only" in str(evaluation)
+    network.save(tmp_path / "boxes.keras")
+    loaded = mr.MaskRCNN.load(tmp_path / "boxes.keras")
+    again = loaded.detect(scenes[0].image)
+    np.testing.assert_array_equal(again.boxes, result.boxes)
+
+
 def test_validation_reports_the_same_losses(network, scenes):
     validation = mr.datasets.batches(scenes, network.config, training=False)
     logs = network.evaluate(validation, return_dict=True, verbose=0)

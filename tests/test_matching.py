@@ -41,9 +41,9 @@ def test_empty_slots_match_nothing():
     assert labels == [0]
 
 
-def sample(labels, count, fraction):
+def sample(labels, count, fraction, seed=0):
     index, picked = matching.balanced_sample(
-        tf.constant([labels], tf.int32), count, fraction
+        tf.constant([labels], tf.int32), count, fraction, tf.constant([[0, seed]])
     )
     return index[0].numpy(), picked[0].numpy()
 
@@ -74,16 +74,27 @@ def test_positives_beyond_the_cap_are_no_negatives():
 
 
 def test_every_candidate_is_picked_now_and_then():
-    tf.random.set_seed(0)
     seen = set()
-    for _ in range(60):
-        seen |= set(sample([1] * 4 + [0] * 8, 4, 0.5)[0].tolist())
+    for seed in range(60):
+        seen |= set(sample([1] * 4 + [0] * 8, 4, 0.5, seed)[0].tolist())
     assert seen == set(range(12))
+
+
+def test_the_draw_alone_decides_whatever_the_batch_around_it():
+    labels = tf.constant([[1] * 4 + [0] * 28] * 3, tf.int32)
+    draw = tf.constant([[0, 7], [0, 8], [0, 7]])
+    index, _ = matching.balanced_sample(labels, 8, 0.25, draw)
+    assert index[0].numpy().tolist() == index[2].numpy().tolist()
+    assert index[0].numpy().tolist() != index[1].numpy().tolist()
+    alone, _ = matching.balanced_sample(labels[1:2], 8, 0.25, draw[1:2])
+    assert alone[0].numpy().tolist() == index[1].numpy().tolist()
 
 
 def test_more_slots_than_boxes_is_an_error():
     with pytest.raises(ValueError, match="cannot sample 9 of 2"):
-        matching.balanced_sample(tf.zeros([1, 2], tf.int32), 9, 0.5)
+        matching.balanced_sample(
+            tf.zeros([1, 2], tf.int32), 9, 0.5, tf.zeros([1, 2], tf.int32)
+        )
 
 
 def test_boxes_inside_a_crowd_are_neither():

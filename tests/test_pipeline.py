@@ -15,6 +15,7 @@ from mrcnn_tf.datasets.augment import Augment
 from mrcnn_tf.datasets.pipeline import batches
 from mrcnn_tf.datasets.sample import Sample
 from mrcnn_tf.inputs import network_size, padded_size, resize_image
+from mrcnn_tf.masks import WINDOW
 
 CLASSES = ("cat", "dog")
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
@@ -125,7 +126,7 @@ def test_square_batch_by_hand():
     sample = rectangles([(4, 6, 20, 30), (20, 30, 40, 60)], 80, 120, classes=[2, 1])
     config = config_of(short=32, long=64, batch=1)
     dataset = batches(Listed([sample]), config, training=False)
-    assert dataset.element_spec["masks"].shape.as_list() == [None, 4, 64, 64]
+    assert dataset.element_spec["masks"].shape.as_list() == [None, 4, WINDOW, WINDOW]
     (batch,) = arrays(dataset)
     # 80 x 120 becomes 32 x 48 (short side) in a square of 64; boxes shrink by 2.5.
     assert batch["images"].shape == (1, 64, 64, 3)
@@ -144,20 +145,23 @@ def test_square_batch_by_hand():
     np.testing.assert_allclose(
         batch["images"][0, :32, :48], resize_image(sample.image, 32, 48)
     )
+    # The box (1.6, 2.4, 8, 12) in whole pixels, and one more around: from (0, 1).
+    assert batch["windows"][0, 0].tolist() == [0, 1, WINDOW, 1 + WINDOW]
     # Pixel r's centre is at (r + 0.5) * 2.5 of the original: rows 2..7 lie in 4..20.
     rows, columns = np.nonzero(batch["masks"][0, 0])
     assert (rows.min(), rows.max() + 1) == (2, 8)
-    assert (columns.min(), columns.max() + 1) == (2, 12)
+    assert (columns.min() + 1, columns.max() + 2) == (2, 12)
     assert batch["masks"][0, 0].sum() == 6 * 10
-    assert batch["masks"][0, 2:].sum() == 0
+    assert not batch["masks"][0, 2:].any() and not batch["windows"][0, 2:].any()
 
 
 def test_enlarging_keeps_masks_and_boxes_exact():
     sample = rectangles([(3, 5, 9, 11)], 16, 16)
     (batch,) = arrays(batches(Listed([sample]), config_of(short=64, batch=1), False))
-    expected = np.zeros((64, 64), np.uint8)
-    expected[12:36, 20:44] = 1
+    expected = np.zeros((WINDOW, WINDOW), np.uint8)
+    expected[12 - 11 : 36 - 11, 20 - 19 : 44 - 19] = 1  # in the window from (11, 19)
     np.testing.assert_array_equal(batch["masks"][0, 0], expected)
+    assert batch["windows"][0, 0, :2].tolist() == [11, 19]
     np.testing.assert_array_equal(batch["boxes"][0, 0], [12, 20, 36, 44])
 
 
@@ -168,8 +172,8 @@ def test_aspect_batch_pads_to_its_largest():
     (batch,) = arrays(batches(data, config_of("aspect", 40, 200), training=False))
     assert batch["sizes"].tolist() == [[40, 60], [60, 40]]
     assert batch["images"].shape == (2, 64, 64, 3)
-    assert batch["masks"].shape == (2, 4, 64, 64)
-    assert batch["masks"].sum() == 2 * 81
+    # 9 x 9 pixels and, as they touch the image's corner, their row and column outside.
+    assert batch["masks"].sum() == 2 * 10 * 10
     config = config_of("aspect", 40, 200, batch=1)
     first, _ = arrays(batches(data, config, training=False))
     assert first["images"].shape == (1, 64, 64, 3)
@@ -178,9 +182,17 @@ def test_aspect_batch_pads_to_its_largest():
 def test_shapes_are_static_when_training_in_a_square():
     spec = batches(numbered(3), config_of(), training=True).element_spec
     assert all(part.shape.is_fully_defined() for part in spec.values())
-    names = ("images", "boxes", "masks", "classes", "sizes", "image_index", "crowd")
-    found = [spec[name].dtype.name for name in names]
-    assert found == ["float32"] * 2 + ["uint8"] + ["int32"] * 3 + ["bool"]
+    assert {name: part.dtype.name for name, part in spec.items()} == {
+        "images": "float32",
+        "sizes": "int32",
+        "boxes": "float32",
+        "classes": "int32",
+        "crowd": "bool",
+        "masks": "uint8",
+        "windows": "float32",
+        "draw": "int32",
+        "image_index": "int32",
+    }
 
 
 def test_validation_keeps_order_and_remainder():
@@ -202,6 +214,29 @@ def test_training_visits_every_image_each_epoch_in_another_order():
 def test_a_batch_may_be_larger_than_the_dataset():
     (batch,) = arrays(batches(numbered(3), config_of(batch=7), training=True), 1)
     assert sorted(batch["image_index"][:3]) == sorted(batch["image_index"][3:6])
+
+
+def test_a_stream_may_begin_at_any_step_as_if_it_had_come_there():
+    data, config = numbered(7), config_of(batch=4)
+    whole = arrays(batches(data, config, True, 3, Augment()), 6)
+    rest = arrays(batches(data, config, True, 3, Augment(), first_step=4), 2)
+    for one, two in zip(whole[4:], rest, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_each_image_has_a_draw_of_its_own():
+    found = arrays(batches(numbered(2), config_of(batch=2), True, seed=5), 2)
+    draws = np.concatenate([batch["draw"] for batch in found])
+    assert draws.tolist() == [[5, 0], [5, 1], [5, 2], [5, 3]]
+
+
+def test_boxes_alone_train_a_network_of_boxes():
+    sample = rectangles([(0, 0, 9, 9), (2, 2, 8, 8)], masks=None)
+    config = config_of(batch=1, slots=1).replace(roi={"mask_kind": "none"})
+    (batch,) = arrays(batches(Listed([sample]), config, training=False))
+    assert "masks" not in batch and "windows" not in batch
+    np.testing.assert_allclose(batch["boxes"], [[[0, 0, 7.2, 7.2]]], rtol=1e-6)
 
 
 def test_same_seed_same_batches_with_augmentation():
@@ -232,9 +267,9 @@ def test_augmentation_differs_between_epochs_and_spares_validation():
 def test_images_without_objects_give_empty_slots():
     data = Listed([rectangles([], image_id=i) for i in range(2)])
     (batch,) = arrays(batches(data, config_of(), False))
-    for name in ("boxes", "classes", "crowd", "masks"):
+    for name in ("boxes", "classes", "crowd", "masks", "windows"):
         assert not batch[name].any()
-    assert batch["masks"].shape == (2, 4, 64, 64)
+    assert batch["masks"].shape == (2, 4, WINDOW, WINDOW)
 
 
 def test_crowd_flags_reach_their_slot():
@@ -265,7 +300,8 @@ def test_enormous_and_one_pixel_high_images_work():
     data.samples.append(rectangles([(0, 2, 1, 600)], 1, 600))
     (batch,) = arrays(batches(data, config_of(), False))
     assert batch["sizes"].tolist() == [[32, 42], [1, 64]]
-    assert batch["masks"][1, 0].sum() == 64
+    # A row of 64 pixels that fills its image: beyond the edges it goes on.
+    assert batch["masks"][1, 0, :, 1:65].all()
 
 
 def test_faults_of_the_dataset_are_named_at_once():

@@ -101,8 +101,9 @@ def test_mask_targets():
         # By design ours lie half a pixel elsewhere, where the mask is, and always
         # have two samples a cell each way. Boxes moved by that half pixel leave the
         # samples alone as difference, and an RoI of 2 x 2 none at all.
-        ours = masks.crop_targets(planes[None], rois, index, 28)[0]
-        moved = masks.crop_targets(planes[None], rois + 0.5, index, 28)[0]
+        whole = np.array([[[0, 0, *planes.shape[1:]]] * len(planes)], np.float32)
+        ours = masks.crop_targets(planes[None], whole, rois, index, 28)[0]
+        moved = masks.crop_targets(planes[None], whole, rois + 0.5, index, 28)[0]
         assert np.abs(ours - expected).mean(axis=(1, 2)).max() < 0.06
         assert np.abs(moved - expected).mean(axis=(1, 2)).max() < 0.01
         side = rois[0, :, 2:] - rois[0, :, :2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn_tf import masks, roi
+from mrcnn_tf import masks, rle, roi
 
 RAMP = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)  # 5 y + x
 
@@ -161,7 +161,9 @@ def test_mask_targets_of_the_object_each_roi_matched():
     planes[0, 0, 8:40, 8:40] = 1
     planes[0, 1, 8:24, 8:40] = 1  # the upper half
     box = np.array([[[8, 8, 40, 40]] * 2], np.float32)
-    targets = masks.crop_targets(planes, box, np.array([[0, 1]]), 28).numpy()[0]
+    windows = np.array([[[0, 0, 64, 64]] * 2], np.float32)
+    index = np.array([[0, 1]])
+    targets = masks.crop_targets(planes, windows, box, index, 28).numpy()[0]
     # Cells on the edge see a little of the outside: bilinear samples reach there.
     np.testing.assert_allclose(targets[0, 1:-1, 1:-1], 1, atol=1e-5)
     assert 0.5 < targets[0].min() < 1
@@ -169,12 +171,63 @@ def test_mask_targets_of_the_object_each_roi_matched():
     np.testing.assert_allclose(targets[1, 15:], 0, atol=1e-5)
 
 
+def disc_in(height, width, center, radius):
+    rows, columns = np.ogrid[:height, :width]
+    return (rows - center[0]) ** 2 + (columns - center[1]) ** 2 < radius**2
+
+
+def targets_in_window_and_whole(mask, scale, rois):
+    """Mask targets from the window, and from the whole mask at the network's size."""
+    size = np.round(np.array(mask.shape) * scale).astype(int)
+    rows, columns = (np.floor((np.arange(n) + 0.5) / scale).astype(int) for n in size)
+    whole = mask[rows[:, None], columns].astype(np.uint8)
+    cells, window = masks.cut_window(rle.encode(mask), (scale, scale))
+    rois, index = np.array([rois], np.float32), np.zeros((1, len(rois)), np.int32)
+    frame = np.array([[[0, 0, *size]]], np.float32)
+    return (
+        masks.crop_targets(cells[None, None], window[None, None], rois, index, 28)[0],
+        masks.crop_targets(whole[None, None], frame, rois, index, 28)[0],
+    )
+
+
+ROIS = [[20, 30, 70, 90], [0, 0, 100, 120], [33.3, 41.7, 61.2, 80.9], [44, 59, 46, 61]]
+
+
+@pytest.mark.parametrize("center", [(45, 60), (5, 3), (97, 118)])
+def test_targets_of_a_window_are_those_of_the_whole_mask(center):
+    # The window is as large as a mask of 110 pixels: nothing is lost.
+    disc = disc_in(100, 120, center, 30)
+    found, expected = targets_in_window_and_whole(disc, 1.0, ROIS)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_targets_of_a_large_object_are_nearly_those_of_its_whole_mask():
+    disc = disc_in(600, 900, (300, 450), 250)
+    rois = [[50, 200, 550, 700], [0, 100, 400, 800], [310, 210, 390, 330]]
+    found, expected = targets_in_window_and_whole(disc, 1.3, np.array(rois) * 1.3)
+    assert np.abs(found - expected).mean() < 0.01
+    inside, truth = found.numpy() >= 0.5, expected.numpy() >= 0.5
+    assert (inside & truth).sum() / (inside | truth).sum() > 0.99
+
+
+def test_the_window_of_a_pixel():
+    mask = np.zeros((40, 50), bool)
+    mask[7, 9] = True
+    cells, window = masks.cut_window(rle.encode(mask), (1.0, 1.0))
+    assert window.tolist() == [6, 8, 6 + masks.WINDOW, 8 + masks.WINDOW]
+    assert np.argwhere(cells).tolist() == [[1, 1]]
+
+
 def test_paste_undoes_crop():
     rows, columns = np.ogrid[:100, :120]
     disc = (rows - 45) ** 2 + (columns - 60) ** 2 < 30**2
     box = [14, 29, 76, 91]
     target = masks.crop_targets(
-        disc[None, None].astype(np.uint8), np.array([[box]], np.float32), [[0]], 28
+        disc[None, None].astype(np.uint8),
+        np.array([[[0, 0, 100, 120]]], np.float32),
+        np.array([[box]], np.float32),
+        np.array([[0]]),
+        28,
     )[0, 0].numpy()
     pasted = masks.paste(target, box, 100, 120)
     assert (pasted & disc).sum() / (pasted | disc).sum() > 0.98

@@ -81,26 +81,21 @@ def roi_targets(proposal_boxes, gt_boxes, classes, crowd=None, samples=8):
     gt_boxes = np.array([gt_boxes], np.float32)
     classes = np.array([classes], np.int32)
     crowd = np.zeros(classes.shape, bool) if crowd is None else np.array([crowd])
-    layer = targets.RoITargets(samples, 0.5, 0.5, (10, 10, 5, 5), 28)
-    outputs = layer(
-        np.array([proposal_boxes], np.float32),
-        gt_boxes,
-        classes,
-        crowd,
-        np.ones((1, classes.shape[1], 64, 64), np.uint8),
-    )
+    layer = targets.RoITargets(samples, 0.5, 0.5, (10, 10, 5, 5))
+    proposals = np.array([proposal_boxes], np.float32)
+    outputs = layer(proposals, gt_boxes, classes, crowd, np.array([[0, 1]], np.int32))
     return [output[0].numpy() for output in outputs]
 
 
 def test_ground_truth_joins_the_proposals():
     far = [[40, 40, 60, 60]] * 8
-    rois, labels, deltas, masks = roi_targets(
+    rois, labels, deltas, objects = roi_targets(
         far, [[0, 0, 20, 20], [0, 0, 0, 0]], [2, 0]
     )
     assert labels.tolist() == [2] + [0] * 7
     np.testing.assert_array_equal(rois[0], [0, 0, 20, 20])
     assert not deltas.any()  # it is where it should be, and the rest is background
-    assert masks.shape == (4, 28, 28)
+    assert objects[0] == 0
 
 
 def test_roi_targets_without_objects_are_background():
@@ -127,7 +122,9 @@ def test_rpn_targets_always_hold_a_positive_for_an_object():
     )
     gt = np.array([[[20, 20, 26, 50]]], np.float32)  # no anchor fits
     layer = targets.RPNTargets(32, 0.5, 0.7, 0.3)
-    index, labels, deltas = layer([grid], gt, np.array([[1]]), np.array([[False]]))
+    index, labels, deltas = layer(
+        [grid], gt, np.array([[1]]), np.array([[False]]), np.array([[0, 1]], np.int32)
+    )
     assert (labels[0].numpy() == 1).sum() >= 1
     assert (labels[0].numpy() == 0).sum() >= 16
     assert np.isfinite(deltas).all()

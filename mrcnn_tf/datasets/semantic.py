@@ -99,7 +99,7 @@ def semantic_batches(dataset, labels, size, batch_size, training, seed=0, augmen
         )
         return sample.image, values[rows[:, None], columns]
 
-    def element(image, values, _):
+    def element(image, values, *_):
         image.set_shape([None, None, 3])  # numpy_function forgets shapes
         values.set_shape([size, size])
         return resize_image(image, size, size), values

@@ -16,6 +16,7 @@ import tensorflow as tf
 # Python while the interpreter shuts down aborts or hangs the process, so at exit
 # loading fails at once, and the buffers are left a moment to fill.
 _exiting = threading.Event()
+_INT32 = 2**31
 
 
 @atexit.register
@@ -24,7 +25,7 @@ def _stop_loading():
     time.sleep(0.3)  # seconds
 
 
-def stream(dataset, arrays, types, training, seed=0, augment=None):
+def stream(dataset, arrays, types, training, seed=0, augment=None, first=0):
     """Makes a stream of what a network wants to know of each sample.
 
     Args:
@@ -34,10 +35,14 @@ def stream(dataset, arrays, types, training, seed=0, augment=None):
         training: True shuffles anew each epoch, repeats without end and applies
             `augment`; False goes through once in order.
         seed: int; the same seed gives the same stream.
-        augment: callable (Sample, NumPy Generator) -> Sample, or None for none.
+        augment: callable (Sample, NumPy Generator, dataset) -> Sample, or None for
+            none; it may take more of the dataset.
+        first: place in the stream to begin at; what follows is as if it had begun
+            at 0.
     Returns:
-        tf.data.Dataset of tuples (*arrays, int32 i of `dataset[i]`), of unknown
-        shapes.
+        tf.data.Dataset of tuples (*arrays, index, draw), of unknown shapes: `index`
+        is int32, i of `dataset[i]`; `draw` is int32 [2], `seed` and the place, for
+        what a network draws at random about this image.
     Raises:
         ValueError: for an empty dataset. A fault of one sample is raised by
             TensorFlow as the stream is read, and names the image.
@@ -63,8 +68,9 @@ def stream(dataset, arrays, types, training, seed=0, augment=None):
         try:
             sample = dataset[int(index)]
             if training and augment is not None:
-                sample = augment(sample, rng)
-            return *arrays(sample), np.int32(index)
+                sample = augment(sample, rng, dataset)
+            draw = np.array([seed % _INT32, place % _INT32], np.int32)
+            return *arrays(sample), np.int32(index), draw
         # TensorFlow takes some exceptions for the end of the data; not this one.
         except Exception as error:
             raise ValueError(
@@ -73,8 +79,10 @@ def stream(dataset, arrays, types, training, seed=0, augment=None):
 
     def element(place):
         return tuple(
-            tf.numpy_function(load, [place], [*types, tf.int32], stateful=False)
+            tf.numpy_function(
+                load, [place], [*types, tf.int32, tf.int32], stateful=False
+            )
         )
 
-    places = tf.data.Dataset.range(tf.int64.max if training else count)
+    places = tf.data.Dataset.range(first, tf.int64.max if training else count)
     return places.map(element, num_parallel_calls=tf.data.AUTOTUNE)
