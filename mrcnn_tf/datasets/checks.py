@@ -13,9 +13,10 @@ from mrcnn_tf.datasets.images import decode_image, image_size, read_image
 from mrcnn_tf.datasets.records import Bitmap
 from mrcnn_tf.datasets.sample import Sample
 
-# A box and its mask agree when no edge is off by more than the larger of the two.
+# A box and its mask agree when no edge is off by more than the sum of these: thin ends
+# of polygons fill no pixel.
 _DISAGREEMENT = 3.0  # pixels
-_DISAGREEMENT_SHARE = 0.1  # of the mask's side
+_DISAGREEMENT_SHARE = 0.1  # of the longer of the two sides
 # Polygons reach no further than this many sides of the image from it: rasterising
 # takes memory by their length.
 _FURTHEST = 10
@@ -64,6 +65,22 @@ def make_sample(record, classes, has_masks):
     Raises:
         FileNotFoundError, ValueError: if the pixels cannot be read.
     """
+    sample, faults, _ = make_sample_and_places(record, classes, has_masks)
+    return sample, faults
+
+
+def make_sample_and_places(record, classes, has_masks):
+    """Does what `make_sample` does, and also says where each object comes from.
+
+    Args:
+        record, classes, has_masks: as of `make_sample`.
+    Returns:
+        sample, faults: as of `make_sample`.
+        places: list of ints, for each object of the sample its place in
+            `record.objects`.
+    Raises:
+        FileNotFoundError, ValueError: if the pixels cannot be read.
+    """
     stored, upright = image_size(record.image)
     is_upright = record.size in (None, upright)
     if isinstance(record.image, bytes):
@@ -82,11 +99,9 @@ def make_sample(record, classes, has_masks):
                 "read as stored; save it without the EXIF tag to be sure",
             )
         )
-    boxes, labels, masks, crowd = [], [], [], []
+    boxes, labels, masks, crowd, places = [], [], [], [], []
     for index, item in enumerate(record.objects):
-        where = (
-            f"image {record.image_id!r}, object {item.id if item.id != '' else index}"
-        )
+        where = object_place(record, index)
 
         def report(kind, found, mend, where=where):
             faults.append(Fault(kind, str(record.file), where, found, mend))
@@ -98,6 +113,7 @@ def make_sample(record, classes, has_masks):
             masks.append(mask)
             crowd.append(is_crowd)
             labels.append(classes.index(item.name) + 1)
+            places.append(index)
     sample = Sample(
         image=image,
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
@@ -106,7 +122,13 @@ def make_sample(record, classes, has_masks):
         crowd=np.array(crowd, bool),
         image_id=record.image_id,
     )
-    return sample, faults
+    return sample, faults, places
+
+
+def object_place(record, index):
+    """Names one object of a record, as faults do: its id, or its place from 0."""
+    name = record.objects[index].id
+    return f"image {record.image_id!r}, object {index if name == '' else name}"
 
 
 def _checked(item, height, width, has_masks, report):
@@ -243,8 +265,8 @@ def _bitmap_mask(bitmap, height, width, report):
 
 def _agree(box, tight):
     """Whether a box and the tight box of its mask are one, all but rounding."""
-    side = np.maximum(tight[2:] - tight[:2], 1)
-    allowed = np.maximum(_DISAGREEMENT, _DISAGREEMENT_SHARE * np.tile(side, 2))
+    side = np.maximum(box[2:] - box[:2], tight[2:] - tight[:2])
+    allowed = _DISAGREEMENT + _DISAGREEMENT_SHARE * np.tile(side, 2)
     return bool((np.abs(box - tight) <= allowed).all())
 
 
