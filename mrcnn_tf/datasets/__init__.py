@@ -23,9 +23,9 @@ _NAMES = {
     "semantic_batches": "semantic",
 }
 _MODULES = (
-    "annotated", "augment", "checks", "compose", "copy_paste", "faults", "formats",
-    "images", "json_files", "pets", "pets_tfds", "pipeline", "records", "sample",
-    "semantic", "splits", "stream", "toy",
+    "annotated", "augment", "checks", "coco", "coco_files", "compose", "copy_paste",
+    "faults", "formats", "images", "json_files", "pets", "pets_tfds", "pipeline",
+    "records", "sample", "semantic", "splits", "stream", "toy",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
