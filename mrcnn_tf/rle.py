@@ -22,7 +22,7 @@ def encode(mask):
     mask = np.asarray(mask)
     if mask.ndim != 2:
         raise ValueError(f"expected a mask of shape [H, W], found {mask.shape}")
-    return coco_mask.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
+    return coco_mask.encode(np.asfortranarray(mask != 0).view(np.uint8))
 
 
 def from_polygons(polygons, height, width):
@@ -99,7 +99,7 @@ def _runs(counts):
 
 def decode(rle):
     """Decodes one RLE to bool [H, W]."""
-    return coco_mask.decode(rle).astype(bool)
+    return coco_mask.decode(rle).view(bool)  # bytes of 0 and 1, without a copy
 
 
 def decode_all(rles, height, width):
