@@ -124,3 +124,13 @@ def test_neither_sample_is_changed():
     copy_paste(sample, other, rng())
     np.testing.assert_array_equal(sample.image, image)
     np.testing.assert_array_equal(sample.trimap, trimap)
+
+
+def test_a_box_that_its_mask_exceeds_still_loses_what_is_covered():
+    """As annotated boxes do by a pixel or three."""
+    sample = painted(1, 4, [(0, 0, 1, 4)])
+    sample = dataclasses.replace(sample, boxes=[[0, 0, 1, 2]])
+    other = painted(1, 4, [(0, 0, 1, 1)], seed=1)
+    for seed in range(10):
+        pasted = copy_paste(sample, other, rng(seed))
+        assert pasted.dense_masks().sum(axis=0).max() == 1

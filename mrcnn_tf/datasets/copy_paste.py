@@ -59,11 +59,13 @@ def copy_paste(sample, other, rng, min_visible=0.1):
     if trimap is not None:
         trimap = trimap.copy()
         trimap[place][is_covered] = 1  # object
-    left_over = []
-    for mask in sample.masks:
-        mask = rle.decode(mask)
-        mask[place] &= ~is_covered
-        left_over.append(rle.encode(mask))
+    left_over = list(sample.masks)
+    for index, mask in enumerate(sample.masks):
+        y1, x1, y2, x2 = rle.box(mask)  # the annotated box may be off by pixels
+        if y1 < top + height and y2 > top and x1 < left + width and x2 > left:
+            visible = rle.decode(mask)
+            visible[place] &= ~is_covered
+            left_over[index] = rle.encode(visible)
     size = sample.height, sample.width
     kept = visible_objects(sample, sample.boxes, left_over, size, min_visible)
     pasted = []
