@@ -443,6 +443,23 @@ def test_as_many_classes_as_coco_keep_the_heads(tensors, tmp_path, capsys):
     assert model.config.classes == tuple(own)
 
 
+def test_a_network_of_boxes_leaves_the_mask_branch_in_the_file(
+    tensors, tmp_path, capsys
+):
+    torch_writer.save(tensors, tmp_path / "file.pth")
+    roi = {**NARROW["roi"], "mask_kind": "none"}
+    changes = {**NARROW, "roi": roi}
+    model = mr.MaskRCNN.from_pretrained(
+        "coco", tmp_path / "file.pth", ("cell",), **changes
+    )
+    # Twelve of the mask branch, and four of the layers that are new.
+    assert "291 tensors" in (said := capsys.readouterr().out)
+    assert "16 not used" in said and "mask_head" not in said.partition("; new")[2]
+    np.testing.assert_array_equal(
+        model.box_head.get_layer("fc2").kernel.numpy().T, tensors[FC7]
+    )
+
+
 def test_wrong_number_of_classes_in_the_file(model, tensors, tmp_path):
     name = "roi_heads.box_predictor.cls_score.bias"
     torch_writer.save({**tensors, name: np.ones(3, np.float32)}, tmp_path / "f.pth")

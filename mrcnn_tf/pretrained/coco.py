@@ -5,7 +5,7 @@ import dataclasses
 from mrcnn_tf.config import Config
 from mrcnn_tf.presets import FINE_TUNE
 from mrcnn_tf.pretrained import files, strict, torch_file
-from mrcnn_tf.pretrained.torchvision_names import mask_rcnn_slots
+from mrcnn_tf.pretrained.torchvision_names import mask_rcnn_slots, modern_name
 
 # Names by COCO's category ids, 1 to 90; ten ids were never used.
 COCO_NAMES = {
@@ -43,6 +43,8 @@ _CLASS_LAYERS = (
     "mask_head/mask_logits",
 )
 
+_MASK_BRANCH = ("roi_heads.mask_head.", "roi_heads.mask_predictor.")
+
 
 def coco_config(name, classes=None, **changes):
     """Makes the config of a published network.
@@ -74,7 +76,8 @@ def load_coco(model, name, path=None):
 
     Args:
         model: a MaskRCNN of `coco_config`. With other classes than COCO's, layers
-            whose shape depends on their number stay as they are, unless it fits.
+            whose shape depends on their number stay as they are, unless it fits; a
+            network of boxes alone leaves the mask branch in the file.
         name: "coco" or "coco_v2".
         path: of a copy of the file; without one it is downloaded.
     Returns:
@@ -93,7 +96,11 @@ def load_coco(model, name, path=None):
                 slot = dataclasses.replace(slot, shape=shape)
         slots.append(slot)
     new = [layer for layer in _CLASS_LAYERS if layer in new]
-    return strict.assign(slots, torch_file.find_tensors(path), str(path), new)
+    tensors = torch_file.find_tensors(path)
+    unused = []
+    if not model.config.has_masks:
+        unused = [n for n in map(modern_name, tensors) if n.startswith(_MASK_BRANCH)]
+    return strict.assign(slots, tensors, str(path), new, unused)
 
 
 def _with_outputs(shape, outputs):

@@ -43,7 +43,7 @@ def mask_rcnn_slots(model):
     Source: the names that torchvision 0.28 saves.
     """
     has_convs = model.config.roi.box_convs > 0
-    return [
+    slots = [
         *resnet_slots(model.backbone, "backbone.body."),
         *_part_slots(model.fpn, "backbone.fpn.", _fpn_name),
         *_part_slots(model.rpn, "rpn.head.", _rpn_name),
@@ -52,8 +52,10 @@ def mask_rcnn_slots(model):
             "roi_heads.",
             _conv_box_head_name if has_convs else _box_head_name,
         ),
-        *_part_slots(model.mask_head, "roi_heads.", _mask_head_name),
     ]
+    if model.config.has_masks:
+        slots += _part_slots(model.mask_head, "roi_heads.", _mask_head_name)
+    return slots
 
 
 def resnet_slots(backbone, prefix=""):
