@@ -23,9 +23,11 @@ _NAMES = {
     "semantic_batches": "semantic",
 }
 _MODULES = (
-    "annotated", "augment", "checks", "coco", "coco_files", "compose", "copy_paste",
-    "faults", "formats", "images", "json_files", "pets", "pets_tfds", "pipeline",
-    "records", "sample", "semantic", "splits", "stream", "toy",
+    "annotated", "augment", "bitmaps", "checks", "coco", "coco_files",
+    "coco_writer", "compose", "copy_paste", "faults", "formats", "images",
+    "json_files", "labelme", "outlines", "pets", "pets_tfds", "pipeline",
+    "png_masks", "reading", "records", "sample", "semantic", "splits", "stream",
+    "toy", "via", "voc",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
