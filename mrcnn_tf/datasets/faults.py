@@ -34,6 +34,7 @@ WARNINGS = (
     "self-crossing polygon",
     "full mask",
     "duplicate object",
+    "copied image",
     "few objects",
     "orientation",
     "image without annotations",

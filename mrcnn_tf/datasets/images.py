@@ -72,6 +72,26 @@ def image_size(path):
     return _read(path, sizes)
 
 
+def exif_orientation(path):
+    """Reads how EXIF has an image turned: 1 as it is stored, 2 to 8 mirrored or turned.
+
+    Args:
+        path: str or Path, or bytes of a whole image file.
+    Returns:
+        int, 1 where nothing is said.
+    Raises:
+        FileNotFoundError, PermissionError, ValueError: as `read_image`.
+    """
+
+    def orientation(image):
+        found = image.getexif().get(_EXIF_ORIENTATION)
+        return found if found in range(2, 9) else 1
+
+    if isinstance(path, bytes):
+        return _decode(io.BytesIO(path), "embedded image", orientation)
+    return _read(path, orientation)
+
+
 def _read(path, use):
     """Returns `use(image)` of the Pillow image in a file, or says what is wrong."""
     path = Path(path)
