@@ -7,6 +7,8 @@ run-length encodings it is a few kilobytes. pycocotools does the coding.
 import numpy as np
 from pycocotools import mask as coco_mask
 
+_LONGEST_RUN = 32  # bits, as the COCO API counts
+
 
 def encode(mask):
     """Encodes one binary mask.
@@ -36,7 +38,7 @@ def from_polygons(polygons, height, width):
         dict, a compressed COCO RLE.
     Source: the COCO API, through pycocotools, pixel for pixel.
     """
-    parts = coco_mask.frPyObjects([list(p) for p in polygons], height, width)
+    parts = coco_mask.frPyObjects([p.tolist() for p in polygons], height, width)
     return coco_mask.merge(parts)
 
 
@@ -53,27 +55,31 @@ def checked(rle, height, width):
         ValueError: if the size is another, or the runs are not of as many pixels;
             pycocotools itself would read or write outside its memory.
     """
-    if list(rle.get("size", ())) != [height, width]:
+    size, counts = rle.get("size"), rle.get("counts")
+    if size not in ([height, width], (height, width)):
         raise ValueError(
-            f"an RLE of size {rle.get('size')}, the image is {height} x {width} "
+            f"an RLE of size {size!r:.40}, the image is {height} x {width} "
             "(height x width)"
         )
-    counts = rle.get("counts")
-    if isinstance(counts, str):
-        counts = counts.encode()
-    if isinstance(counts, bytes):
+    if isinstance(counts, (str, bytes)) and counts.isascii():
+        counts = counts.encode() if isinstance(counts, str) else counts
         runs = _runs(counts)
     elif isinstance(counts, list) and all(type(run) is int for run in counts):
         runs = counts
     else:
-        raise ValueError(f"an RLE's counts are a list or a text, found {counts!r:.40}")
+        raise ValueError(
+            "an RLE's counts are a list of whole numbers or a text, "
+            f"found {counts!r:.40}"
+        )
     if min(runs, default=0) < 0 or sum(runs) != height * width:
         raise ValueError(
             f"an RLE of {sum(runs)} pixels, the image has {height} x {width}"
         )
-    if isinstance(counts, bytes):
-        return {"size": [height, width], "counts": counts}
-    return coco_mask.frPyObjects(rle, height, width)
+    result = {"size": [height, width], "counts": counts}
+    if counts is runs:
+        result = coco_mask.frPyObjects(result, height, width)
+    # pycocotools finds a wrong box where a run has no pixel.
+    return encode(decode(result)) if 0 in runs[1:] else result
 
 
 def _runs(counts):
@@ -86,6 +92,8 @@ def _runs(counts):
         value |= (byte & 31) << shift
         shift += 5
         if byte & 32:  # more to come
+            if shift > _LONGEST_RUN:
+                raise ValueError("an RLE's text holds a number of more than 32 bits")
             continue
         if byte & 16:  # negative
             value -= 1 << shift
