@@ -17,9 +17,10 @@ from mrcnn_tf.datasets.sample import Sample
 # of polygons fill no pixel.
 _DISAGREEMENT = 3.0  # pixels
 _DISAGREEMENT_SHARE = 0.1  # of the longer of the two sides
-# Polygons reach no further than this many sides of the image from it: rasterising
-# takes memory by their length.
+# Polygons reach no further than so many sides of the image, and are no longer than so
+# many times round it: rasterising takes memory by their length.
 _FURTHEST = 10
+_LONGEST = 500
 
 
 def image_fault(record):
@@ -218,6 +219,7 @@ def outline_mask(outline, height, width, report):
     polygons = []
     for polygon in outline:
         far = np.abs(polygon).max(initial=0) > _FURTHEST * max(height, width)
+        length = np.abs(polygon[2:] - polygon[:-2]).sum()
         if len(polygon) < 6 or len(polygon) % 2:
             report(
                 "short polygon",
@@ -230,6 +232,13 @@ def outline_mask(outline, height, width, report):
                 f"a polygon reaches {np.abs(polygon).max():g} in an image of "
                 f"{height} x {width} pixels",
                 "this polygon left out; are the coordinates pixels?",
+            )
+        elif length > _LONGEST * 2 * (height + width):
+            report(
+                "bad value",
+                f"a polygon of {len(polygon) // 2} points is {length:.0f} pixels long "
+                f"in an image of {height} x {width}",
+                "this polygon left out; draw it again",
             )
         else:
             polygons.append(polygon)
