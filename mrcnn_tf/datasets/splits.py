@@ -1,13 +1,18 @@
 """Opens a dataset by its name or its folder, in three splits."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mrcnn_tf.datasets import formats
+from mrcnn_tf.datasets.annotated import AnnotatedImages
 from mrcnn_tf.datasets.compose import Composed
 from mrcnn_tf.datasets.pets import Pets
 from mrcnn_tf.datasets.pets_tfds import TfdsPets
 from mrcnn_tf.datasets.toy import Animals, Shapes
+
+_logger = logging.getLogger(__name__)
 
 TOYS = {"shapes": Shapes, "animals": Animals}
 PETS = "oxford_iiit_pet"  # as TensorFlow Datasets calls them
@@ -15,27 +20,37 @@ PETS = "oxford_iiit_pet"  # as TensorFlow Datasets calls them
 
 @dataclass(frozen=True)
 class Splits:
-    """One dataset in three parts that share no image; `test` is for the end."""
+    """One dataset in three parts; `test` is for the end.
+
+    They share no image, but where the data bring training and validation alone:
+    there `test` is `val`, and a warning has said so.
+    """
 
     train: Any
     val: Any
     test: Any
 
 
-def load(source, size=128, compose=0):
+def load(source, size=128, compose=0, format=None, classes=None):
     """Opens a dataset.
 
     Args:
         source: "shapes" or "animals" for toy scenes, "oxford_iiit_pet" to download
-            the Pets once through TensorFlow Datasets, or a folder laid out as their
-            archives are.
+            the Pets once through TensorFlow Datasets, a folder laid out as their
+            archives are, or a folder or file of your own annotations: see `formats`.
         size: pixels a side, of scenes that are generated or composed.
         compose: 0 for the images as they are; n to compose scenes of one to n
             objects from them, or of as many as the image beneath holds.
+        format: of your own annotations, a key of `formats.FORMATS`; None to look.
+        classes: names that your own annotations may use, in the order of class ids;
+            None for those that they do use.
     Returns:
-        `Splits`. Generated splits are without end for training, of 200 scenes else.
+        `Splits`. Generated splits are without end for training, of 200 scenes else;
+        your own annotations are divided where they are not.
     Raises:
-        ValueError: if the source is none of these.
+        FileNotFoundError: if there is no such folder or file.
+        ValueError: if there is nothing in it that can be read, or it has classes
+            that are not among `classes`.
         OSError: if a download fails.
     """
     splits = ("train", "val", "test")
@@ -47,10 +62,14 @@ def load(source, size=128, compose=0):
         photos = [TfdsPets(split) for split in splits]
     elif (Path(source) / "annotations" / "trimaps").is_dir():
         photos = [Pets(source, split) for split in splits]
+    elif Path(source).exists():
+        parts = _in_three(formats.read_annotations(source, format), source)
+        classes = class_names(parts.values()) if classes is None else classes
+        photos = [AnnotatedImages(parts[split], classes) for split in splits]
     else:
-        raise ValueError(
-            f"{source}: expected one of {sorted([*TOYS, PETS])}, or a folder that "
-            "holds annotations/trimaps/ and images/ as Oxford-IIIT Pets does"
+        raise FileNotFoundError(
+            f"{source}: no such file or folder, and no dataset of that name; "
+            f"there are {sorted([*TOYS, PETS])}"
         )
     if compose:
         photos = [
@@ -60,3 +79,51 @@ def load(source, size=128, compose=0):
             )
         ]
     return Splits(*photos)
+
+
+def load_all(source, format=None, classes=None):
+    """Opens all of your own annotations as one dataset, however they are divided.
+
+    Args:
+        source, format, classes: as of `load`.
+    Returns:
+        `AnnotatedImages`.
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    parts = formats.read_annotations(source, format)
+    classes = class_names(parts.values()) if classes is None else classes
+    return AnnotatedImages(formats.merge(parts.values()), classes)
+
+
+def class_names(parts):
+    """Returns the classes of several `Annotations`: theirs if they are one, or sorted.
+
+    Args:
+        parts: several `Annotations` of one data set.
+    Returns:
+        tuple of names, the same whatever the order of the parts.
+    """
+    found = {part.classes for part in parts}
+    if len(found) == 1:
+        return found.pop()
+    return tuple(sorted({name for classes in found for name in classes}))
+
+
+def _in_three(parts, source):
+    """Returns "train", "val" and "test" of the splits that were found."""
+    if set(parts) == {"train", "val"}:
+        _logger.warning("%s has no test split: val stands in for it", source)
+        return {**parts, "test": parts["val"]}
+    if len(parts) == 1:
+        return formats.divide(*parts.values())
+    if set(parts) == {"train", "test"}:
+        divided = formats.divide(parts["train"])
+        train = formats.merge([divided["train"], divided["test"]])
+        return {"train": train, "val": divided["val"], "test": parts["test"]}
+    if set(parts) != {"train", "val", "test"}:
+        raise ValueError(
+            f"{source}: found the splits {sorted(parts)}, expected train, with val "
+            "and test or without"
+        )
+    return parts
