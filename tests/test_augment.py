@@ -214,6 +214,7 @@ def test_zoom_out_by_hand():
     check(small)
     outside = np.ones((8, 12), bool)
     outside[1:5, 6:12] = False
+    assert set(small.trimap[outside]) == {2}  # background
     normalised = small.image[outside] / 255 - [0.485, 0.456, 0.406]
     assert np.abs(normalised).max() < 0.5 / 255 + 1e-9
 
@@ -303,6 +304,34 @@ def test_crop_takes_windows_of_many_aspects():
     assert 50 <= heights.min() < 55 and 95 < heights.max() <= 100
     assert 100 <= widths.min() < 110 and 190 < widths.max() <= 200
     assert abs(np.corrcoef(heights, widths)[0, 1]) < 0.3
+
+
+def test_crop_takes_windows_of_all_places():
+    """Each pixel of the 4 x 6 is in some window, and is missing in another."""
+    sample = painted()
+    augment = Augment(AugmentConfig(flip=0, colors=0, crop=1, min_side=0.5))
+    rng = np.random.default_rng(0)
+    seen = np.zeros((4, 6), int)
+    for _ in range(200):
+        image = augment(sample, rng).image
+        seen += (sample.image[:, :, None] == image.reshape(-1, 3)).all(-1).any(-1)
+    assert seen.min() > 20 and seen.max() <= 200
+    assert (seen[[0, 0, 3, 3], [0, 5, 0, 5]] < 150).all()
+
+
+@pytest.mark.parametrize("changes", [{"crop": 1.0}, {"zoom": (4, 4)}])
+def test_how_much_must_be_visible_is_the_configs(changes):
+    """A quarter of the width or less is seen of what fills the image."""
+    sample = painted(40, 60, [(0, 0, 40, 60)])
+    for min_visible in (0, 1):
+        config = AugmentConfig(min_visible=min_visible, min_side=0.25, **changes)
+        augmented = Augment(config)(sample, np.random.default_rng(0))
+        assert augmented.crowd.tolist() == [min_visible == 1]
+    other = painted(40, 60, [(0, 0, 20, 30)])
+    for min_visible in (0, 1):
+        config = AugmentConfig(min_visible=min_visible, copy_paste=1)
+        augmented = Augment(config)(sample, np.random.default_rng(0), [other])
+        assert augmented.crowd.tolist() == [min_visible == 1, False]
 
 
 @settings(max_examples=200)

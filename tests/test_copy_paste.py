@@ -79,12 +79,32 @@ def test_nothing_to_paste():
 
 
 def test_an_object_that_vanishes_as_it_is_scaled_is_not_pasted():
-    dot = (0, 0, 1, 1)
-    other = painted(100, 100, [dot, (50, 50, 90, 90)])
-    for seed in range(10):
+    """A tenth of a dot is nothing beside a square, and a pixel by itself."""
+    other = painted(100, 100, [(0, 0, 1, 1), (50, 50, 90, 90)])
+    areas = set()
+    for seed in range(20):
         pasted = copy_paste(painted(10, 10, ()), other, rng(seed))
-        assert len(pasted.boxes) <= 1 or pasted.classes.tolist() == [1, 2]
-        assert all(rle.area(mask) for mask in pasted.masks)
+        areas.add((*pasted.classes.tolist(), rle.area(pasted.masks[0])))
+    assert areas == {(1, 1), (2, 16)}
+
+
+def test_a_scaled_mask_keeps_its_share_of_the_area():
+    y, x = np.ogrid[:100, :100]
+    mask = rle.encode(np.hypot(y - 50, x - 50) < 40)
+    other = painted(100, 100, [(0, 0, 1, 1)])
+    other = dataclasses.replace(other, masks=[mask], boxes=[rle.box(mask)])
+    for side in (50, 30, 130):
+        pasted = copy_paste(painted(side, side, ()), other, rng())
+        expected = np.pi * (0.4 * side) ** 2
+        assert abs(rle.area(pasted.masks[0]) / expected - 1) < 0.04
+
+
+def test_any_place_where_it_is_inside():
+    sample, other = painted(3, 4, ()), painted(3, 4, [(0, 0, 2, 2)])
+    places = {
+        tuple(copy_paste(sample, other, rng(seed)).boxes[0]) for seed in range(60)
+    }
+    assert places == {(y, x, y + 2, x + 2) for y in (0, 1) for x in (0, 1, 2)}
 
 
 @settings(max_examples=300)

@@ -52,7 +52,7 @@ def distort_colors(sample, rng, strength=0.25):
     Source: the photometric distortion of SSD, Liu et al. 2016, without hue.
     """
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
-    image = Image.fromarray(np.ascontiguousarray(sample.image))
+    image = Image.fromarray(sample.image)
     mean_grey = brightness * (ImageStat.Stat(image).mean @ _LUMA)
     # Away from a pixel's own grey, and from the mean of the image: both are linear,
     # so that all three are one matrix, [3, 3], which Pillow applies to bytes.

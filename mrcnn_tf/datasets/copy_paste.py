@@ -109,9 +109,8 @@ def _cut_out(sample, chosen, scale):
         )
 
     window = np.s_[y1:y2, x1:x2]
-    pixels = scaled(np.ascontiguousarray(sample.image[window]))
+    pixels = scaled(sample.image[window])
     cuts = [
-        scaled(rle.decode(mask)[window].astype(np.uint8, order="C") * 255) > 127
-        for mask in masks
+        scaled(rle.decode(mask)[window].astype(np.uint8) * 255) > 127 for mask in masks
     ]
     return pixels, np.array(cuts)
