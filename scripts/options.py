@@ -1,10 +1,16 @@
 """What several commands ask for in the same words."""
 
+import json
 
-def add_data(parser):
+import tensorflow as tf
+
+
+def add_data(parser, required=True):
     """Adds --data and --compose, which `mrcnn_tf.datasets.load` takes."""
     parser.add_argument(
-        "--data", required=True, help="shapes, animals, oxford_iiit_pet, or a folder"
+        "--data",
+        required=required,
+        help="shapes, animals, oxford_iiit_pet, or a folder",
     )
     parser.add_argument(
         "--compose",
@@ -13,3 +19,97 @@ def add_data(parser):
         metavar="N",
         help="compose scenes of 1 to N objects from the images",
     )
+
+
+def add_format(parser):
+    """Adds --format, of annotations."""
+    parser.add_argument(
+        "--format",
+        default="auto",
+        help="of the annotations, if not found by looking: coco, voc, via, labelme or "
+        "masks",
+    )
+
+
+def add_weights(parser, choices, text):
+    """Adds --weights and --weights-file."""
+    parser.add_argument("--weights", choices=choices, help=text)
+    parser.add_argument(
+        "--weights-file",
+        default="",
+        metavar="FILE",
+        help="a copy of the published file; without it, it is downloaded",
+    )
+
+
+def add_device(parser):
+    """Adds --gpu and --cpu."""
+    device = parser.add_mutually_exclusive_group()
+    device.add_argument(
+        "--gpu", type=int, metavar="N", help="the GPU to use, from 0; without it, all"
+    )
+    device.add_argument("--cpu", action="store_true", help="use no GPU")
+
+
+def choose_device(options):
+    """Hides all GPUs but the one asked for; comes before anything is computed.
+
+    Raises:
+        ValueError: if there is no such GPU.
+    """
+    if options.cpu:
+        tf.config.set_visible_devices([], "GPU")
+    elif options.gpu is not None:
+        gpus = tf.config.list_physical_devices("GPU")
+        if not 0 <= options.gpu < len(gpus):
+            there = f"the GPUs 0 to {len(gpus) - 1}" if gpus else "no GPU"
+            raise ValueError(
+                f"--gpu {options.gpu}: TensorFlow finds {there} here; leave it out, "
+                "or see what nvidia-smi lists"
+            )
+        tf.config.set_visible_devices(gpus[options.gpu], "GPU")
+
+
+def add_changes(parser):
+    """Adds --set, which changes fields of a config."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="PART.FIELD=VALUE",
+        dest="changes",
+        help="change fields of the config: its parts stand in mrcnn_tf/config.py, and "
+        "run in mrcnn_tf/training/run_file.py",
+    )
+
+
+def parse_changes(changes):
+    """Turns ["train.clip_norm=5"] into {"train": {"clip_norm": 5}}."""
+    nested = {}
+    for change in changes:
+        field, equals, text = change.partition("=")
+        part, _, name = field.partition(".")
+        if not (equals and name):
+            raise ValueError(
+                f"--set takes PART.FIELD=VALUE, as in train.clip_norm=5; found {change}"
+            )
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text  # a word
+        nested.setdefault(part, {})[name] = value
+    return nested
+
+
+def sentence(error):
+    """Returns what an error says, without the frames that TensorFlow adds to it."""
+    lines = str(error).splitlines()
+    for line in lines:
+        # A fault of the data comes as "ValueError: dataset[3]: ..." among the frames.
+        kind, _, rest = line.partition(": ")
+        if kind in ("ValueError", "FileNotFoundError") and "dataset[" in rest:
+            return rest
+    for line in lines:
+        if "The loss is not finite" in line:
+            return line[line.index("The loss") :]
+    return str(error)

@@ -1,27 +1,60 @@
 #!/usr/bin/env python
-"""Trains a preset on a dataset, then measures it on the test split.
+"""Trains a network on a dataset, then measures its best state on the test split.
+
+What is to be done stands in a config file (scripts/make_config.py writes one), or in
+the options below. Stopped at any moment, by Ctrl-C, a crash or the power, it goes on
+where it was when the same command is given again; a folder in which another run is
+refuses. A finished run goes on with a larger train.steps. Paths are relative to the
+folder that the command runs in.
+
+The folder of the run gets last.keras after each part, best.keras (highest mask AP on
+the validation split, box AP for boxes alone), log.csv (a row for each part), steps.csv
+(a row for each step), tensorboard/, config.json and versions.json, and at the end
+test.json.
 
 Examples:
-    scripts/train.py --data shapes --preset tiny --run runs/shapes
+    scripts/train.py --config config.json
+    scripts/train.py --config config.json --set train.clip_norm=5 run.folder=runs/b
+    scripts/train.py --config config.json --gpu 1
+    scripts/train.py --data shapes --preset tiny --run runs/shapes --cpu
     scripts/train.py --data ~/oxford_pets --compose 4 --preset pets \\
         --weights imagenet --run runs/pets
     scripts/train.py --data ~/oxford_pets --weights coco --run runs/from_coco
-    scripts/train.py --data animals --set roi.mask_kind=softmax train.clip_norm=5 \\
-        --run runs/softmax
 """
 
 import argparse
-import json
 import sys
 import time
-from pathlib import Path
 
-import keras
 import tensorflow as tf
-from options import add_data
+from options import (
+    add_changes,
+    add_data,
+    add_device,
+    add_format,
+    add_weights,
+    choose_device,
+    parse_changes,
+    sentence,
+)
 
 import mrcnn_tf as mr
-from mrcnn_tf.pretrained.coco import NETWORKS, coco_config
+from mrcnn_tf.training.choose import network_config
+from mrcnn_tf.training.run_file import WEIGHTS, changed_run
+
+# Without --config: the default of each option that a file says instead.
+_WITHOUT_FILE = {
+    "data": None,
+    "compose": 0,
+    "format": "auto",
+    "preset": None,
+    "run": None,
+    "steps": None,
+    "epochs": None,
+    "weights": None,
+    "weights_file": "",
+    "seed": None,
+}
 
 
 def parse(arguments):
@@ -29,147 +62,98 @@ def parse(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_data(parser)
-    parser.add_argument(
-        "--preset",
-        help="see mrcnn_tf/presets.py (default tiny); coco weights bring their own",
+    parser.add_argument("--config", metavar="FILE", help="the run, in a JSON file")
+    add_changes(parser)
+    add_device(parser)
+    group = parser.add_argument_group("without --config")
+    add_data(group, required=False)
+    add_format(group)
+    group.add_argument(
+        "--preset", help="see mrcnn_tf/presets.py; coco weights bring their own"
     )
-    parser.add_argument("--run", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--steps", type=int, help="batches, if not the preset's")
-    parser.add_argument(
+    group.add_argument("--run", metavar="FOLDER", help="folder of the run")
+    group.add_argument("--steps", type=int, help="batches, if not the preset's")
+    group.add_argument(
         "--epochs",
         type=int,
-        default=10,
-        help="parts of the run, each followed by validation",
+        help="parts of the run, each followed by validation (default 10)",
     )
-    parser.add_argument(
-        "--weights",
-        choices=("imagenet", *NETWORKS),
-        help="start from published weights: a backbone's, or a whole network's "
-        "to fine-tune",
+    add_weights(
+        group,
+        WEIGHTS[1:],
+        "start from published weights: a backbone's, or a whole network's to fine-tune",
     )
-    parser.add_argument(
-        "--weights-file",
-        type=Path,
-        metavar="FILE",
-        help="a copy of the published file; without it, it is downloaded",
-    )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        default=[],
-        metavar="FIELD=VALUE",
-        dest="changes",
-        help="change fields of the config, named as in mrcnn_tf/config.py",
-    )
-    parser.add_argument("--seed", type=int, default=0)
+    group.add_argument("--seed", type=int, help="default 0")
     return parser.parse_args(arguments)
 
 
-def parse_changes(changes):
-    """Turns ["train.clip_norm=5"] into {"train": {"clip_norm": 5}}."""
-    nested = {}
-    for change in changes:
-        field, equals, text = change.partition("=")
-        part, _, name = field.partition(".")
-        if not (equals and name):
-            raise ValueError(
-                f"--set takes PART.FIELD=VALUE, as in train.clip_norm=5; found {change}"
-            )
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text  # a word
-        nested.setdefault(part, {})[name] = value
-    return nested
+def choose_run(options):
+    """Makes the run that the command line asks for.
 
-
-def choose_config(options):
-    """Makes the config that the command line asks for, still without classes."""
-    if options.weights_file and not options.weights:
-        raise ValueError("--weights-file needs --weights to say what it holds")
-    if options.weights in NETWORKS:
-        if options.preset:
+    Returns:
+        a `RunConfig` and a `Config`, which may have no classes yet.
+    """
+    changes = parse_changes(options.changes)
+    if options.config:
+        doubled = [
+            f"--{name.replace('_', '-')}"
+            for name, default in _WITHOUT_FILE.items()
+            if getattr(options, name) != default
+        ]
+        if doubled:
             raise ValueError(
-                f"--weights {options.weights} is a whole network: leave out --preset"
+                f"{', '.join(doubled)} stands in the file of --config: change it there "
+                "or with --set, as in --set run.seed=1 train.steps=500"
             )
-        config = coco_config(options.weights, classes=())
-    else:
-        config = mr.Config.preset(options.preset or "tiny")
-        if config.backbone.norm == "frozen" and not options.weights:
-            raise ValueError(
-                f"the preset {options.preset!r} holds its batch norm still and so "
-                "needs pretrained weights: pass --weights imagenet, or take a preset "
-                "that learns from scratch, such as tiny"
-            )
-    config = config.replace(**parse_changes(options.changes))
+        return changed_run(*mr.training.read_run(options.config), changes)
+    if not (options.data and options.run):
+        raise ValueError("expected --config FILE, or --data and --run; see --help")
+    weights = options.weights or "none"
+    config = network_config(options.preset, weights)
     if options.steps is not None:
         config = config.replace(train={"steps": options.steps})
-    if not 1 <= options.epochs <= config.train.steps:
-        raise ValueError(
-            f"--epochs must be from 1 to the {config.train.steps} steps of the run, "
-            f"found {options.epochs}"
-        )
-    return config
-
-
-def make_model(config, options):
-    """Builds the network and gives it its weights; prints which."""
-    keras.utils.set_random_seed(options.seed)
-    model = mr.MaskRCNN(config)
-    if options.weights == "imagenet":
-        print(mr.pretrained.load_imagenet(model, options.weights_file))
-    elif options.weights:
-        print(mr.pretrained.load_coco(model, options.weights, options.weights_file))
-    model.compile()
-    return model
-
-
-def train(options):
-    """Trains and measures as the command line says."""
-    config = choose_config(options)
-    size = config.image.long_side
-    splits = mr.datasets.load(options.data, size=size, compose=options.compose)
-    config = config.replace(classes=splits.train.classes)
-    print(
-        f"training on {options.data}: {config.train.steps} steps of "
-        f"{config.train.batch_size} images, classes {', '.join(config.classes)}, "
-        f"into {options.run}/",
-        flush=True,
-    )
-    model = make_model(config, options)
-    callbacks = mr.training.callbacks(options.run)
-    (options.run / "config.json").write_text(config.to_json())
-    start = time.monotonic()
-    model.fit(
-        mr.datasets.batches(
-            splits.train,
-            config,
-            training=True,
-            seed=options.seed,
-            augment=mr.datasets.Augment(),
+    run, config = changed_run(
+        mr.training.RunConfig(
+            data=options.data,
+            format=options.format,
+            compose=options.compose,
+            weights=weights,
+            weights_file=options.weights_file,
+            folder=options.run,
+            seed=options.seed or 0,
+            evaluate_images=0,
         ),
-        steps_per_epoch=config.train.steps // options.epochs,
-        epochs=options.epochs,
-        validation_data=mr.datasets.batches(splits.val, config, training=False),
-        shuffle=False,  # `batches` has
-        callbacks=callbacks,
-        verbose=1 if sys.stdout.isatty() else 2,
+        config,
+        changes,
     )
-    print(f"trained in {(time.monotonic() - start) / 60:.1f} minutes")
-    evaluation = mr.evaluate(model, splits.test)
-    print(evaluation)
-    (options.run / "test_ap.txt").write_text(f"{evaluation}\n")
+    steps, epochs = config.train.steps, 10 if options.epochs is None else options.epochs
+    if options.epochs is None:
+        epochs = min(epochs, steps)
+    if not 1 <= epochs <= steps:
+        raise ValueError(
+            f"--epochs must be from 1 to the {steps} steps of the run, found {epochs}"
+        )
+    if "steps_per_part" not in changes.get("run", {}):
+        changes = {"run": {"steps_per_part": -(-steps // epochs)}}
+        run, config = changed_run(run, config, changes)
+    return run, config
 
 
 def main(arguments=None):
     """Runs the command; returns its exit status."""
     options = parse(arguments)
     try:
-        train(options)
-    except (ValueError, OSError, tf.errors.InvalidArgumentError) as error:
-        print(f"train: {error}", file=sys.stderr)
+        choose_device(options)
+        run, config = choose_run(options)
+        start = time.monotonic()
+        mr.training.train(run, config)
+        print(f"{(time.monotonic() - start) / 60:.1f} minutes in all")
+    except (ValueError, OSError, tf.errors.OpError) as error:
+        print(f"train: {sentence(error)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as error:
+        print(f"\ntrain: {error or 'stopped'}", file=sys.stderr)
+        return 130  # as shells say it
     return 0
 
 

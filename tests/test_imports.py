@@ -54,7 +54,15 @@ MAY_IMPORT = {
     "pretrained": {"config", "presets", "backbones"},
     "datasets": {"config", "inputs", "boxes", "masks", "rle", "sizes"},
     "unet": {"inputs", "datasets", "training", "evaluation", "visualize"},
-    "training": {"config", "datasets", "evaluation"},
+    # Of the network, what a whole run builds; the network takes the optimizer alone.
+    "training": {
+        "__init__",
+        "config",
+        "datasets",
+        "evaluation",
+        "mask_rcnn",
+        "pretrained",
+    },
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},
     "visualize": {"rle", "result", "datasets"},
 }

@@ -1,11 +1,17 @@
-"""Optimiser, schedule and callbacks."""
+"""Optimiser, schedule and callbacks; whole runs from a config file."""
 
 import importlib
 
 _NAMES = {
-    "Preview": "mrcnn_tf.training.monitor",
-    "callbacks": "mrcnn_tf.training.monitor",
-    "make_optimizer": "mrcnn_tf.training.optimizer",
+    "Preview": "monitor",
+    "RunConfig": "run_file",
+    "callbacks": "monitor",
+    "make_optimizer": "optimizer",
+    "make_run": "choose",
+    "read_run": "run_file",
+    "run_from_json": "run_file",
+    "run_to_json": "run_file",
+    "train": "run",
 }
 
 __all__ = [*_NAMES]
@@ -13,5 +19,6 @@ __all__ = [*_NAMES]
 
 def __getattr__(name):
     if name in _NAMES:
-        return getattr(importlib.import_module(_NAMES[name]), name)
+        module = importlib.import_module(f"{__name__}.{_NAMES[name]}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,214 @@
+"""A whole run: from its config to a trained network, through any number of kills.
+
+A run is cut into parts of `run.steps_per_part` batches. At the end of each, the
+network with its optimiser is saved; the steps that the optimiser has taken say where
+the run stands. What is random in a batch comes from the seed and the batch's place in
+the run alone, so that nothing else need be saved: a run that goes on from a
+checkpoint does what it would have done.
+"""
+
+import contextlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from mrcnn_tf import datasets, pretrained
+from mrcnn_tf.evaluation.coco import evaluate
+from mrcnn_tf.mask_rcnn import MaskRCNN
+from mrcnn_tf.training import checkpoints
+from mrcnn_tf.training.parts import Parts
+from mrcnn_tf.training.run_file import differences, open_data, run_to_json
+from mrcnn_tf.training.versions import device_name, versions
+
+# Of the run's folder.
+LAST, BEST = "last.keras", "best.keras"
+CONFIG, VERSIONS, TEST = "config.json", "versions.json", "test.json"
+
+
+def train(run, config):
+    """Trains a network, or goes on where a run of the same config was stopped.
+
+    The folder gets `last.keras`, with its optimiser, after each part; `best.keras`,
+    see `parts.Parts`; `log.csv`, a row for each part; `steps.csv`, a row for each
+    step; `tensorboard/`; `config.json`, this run; `versions.json`, an entry for each
+    start; and `test.json`, the best network measured on the test split.
+
+    Args:
+        run: a `RunConfig`.
+        config: a `Config`; without classes it takes the data's.
+    Returns:
+        `Evaluation` of the best network on the test split; None if the run was
+        finished before.
+    Raises:
+        ValueError, OSError: if the config contradicts itself, the data or what is in
+            the folder, a file is damaged, or the disk is full or read-only.
+        tf.errors.InvalidArgumentError: if the loss is not finite, or an image of the
+            data cannot be read.
+        KeyboardInterrupt: upon Ctrl-C, with a sentence on how to go on.
+    """
+    _check(run, config)
+    splits = open_data(run, config)
+    if not config.classes:
+        config = config.replace(classes=splits.train.classes)
+    folder = Path(run.folder)
+    checkpoints.make_folder(folder)
+    with checkpoints.locked(folder):
+        _check_same_run(folder, run, config)
+        if run.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(run.seed)
+        model = MaskRCNN(config)
+        model.compile()
+        checkpoints.check_space(folder, model)
+        step = 0
+        if (folder / LAST).exists():
+            step = checkpoints.restore(model, folder / LAST)
+        print(_plan(run, config, splits, step), flush=True)
+        if step == 0:
+            _load_weights(model, run)
+        _record(folder, run, config, step)
+        if step < config.train.steps:
+            (folder / TEST).unlink(missing_ok=True)
+            _fit(model, run, splits, step)
+        return _test(folder, model, splits.test)
+
+
+def _check(run, config):
+    """Says what contradicts, before any time is spent."""
+    for name, example in (("data", "photos/"), ("folder", "runs/photos")):
+        if not getattr(run, name):
+            raise ValueError(f"config: run.{name} is empty; expected such as {example}")
+    if run.weights_file and run.weights == "none":
+        raise ValueError(
+            "config: run.weights_file needs run.weights to say what it holds, found "
+            "none"
+        )
+    if run.weights == "none" and config.backbone.norm == "frozen":
+        raise ValueError(
+            "config: backbone.norm is frozen, which needs pretrained weights: set "
+            "run.weights to imagenet, or take a preset that learns from scratch, such "
+            "as tiny"
+        )
+
+
+def _check_same_run(folder, run, config):
+    """Refuses a folder in which another run has got as far as a checkpoint."""
+    advice = "take another folder, or delete this one to begin anew"
+    if not (folder / LAST).exists():
+        if (folder / BEST).exists():
+            raise ValueError(f"{folder} holds a {BEST} but no {LAST}; {advice}")
+        return
+    path = folder / CONFIG
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        old = {}
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}; {advice}") from error
+    if not isinstance(old, dict) or "run" not in old:
+        raise ValueError(
+            f"{folder} holds a {LAST} that this command has not written; {advice}"
+        )
+    found = differences(old, json.loads(run_to_json(run, config)))
+    if found:
+        raise ValueError(f"another run is in {folder}: {'; '.join(found)}; {advice}")
+
+
+def _load_weights(model, run):
+    path = run.weights_file or None
+    if run.weights == "imagenet":
+        print(pretrained.load_imagenet(model, path))
+    elif run.weights != "none":
+        print(pretrained.load_coco(model, run.weights, path))
+
+
+def _plan(run, config, splits, step):
+    """One line on what is about to happen."""
+    train, names = config.train, config.classes
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    masks = "masks" if config.has_masks else "boxes only"
+    weights = "" if run.weights == "none" else f" with {run.weights} weights"
+    if step == 0:
+        where = f"{train.steps} steps"
+    elif step < train.steps:
+        where = f"going on at step {step} of {train.steps}"
+    else:
+        where = f"finished, {step} steps done"
+    return (
+        f"training on {run.data}: {len(splits.train)} images, {len(names)} classes "
+        f"({shown}), {config.backbone.name}{weights} at {config.image.long_side} "
+        f"pixels, {masks}; {where}, {train.batch_size} images each, on "
+        f"{device_name()}, into {run.folder}/"
+    )
+
+
+def _record(folder, run, config, step):
+    """Writes the config as it is now, and with what this start is made."""
+    starts = []
+    if step:
+        # They are for people: without them, too, the run goes on.
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            starts = json.loads((folder / VERSIONS).read_text(encoding="utf-8"))
+    starts.append({"step": step, **versions()})
+    checkpoints.write_text(folder / VERSIONS, json.dumps(starts, indent=2))
+    checkpoints.write_text(folder / CONFIG, run_to_json(run, config))
+
+
+def _fit(model, run, splits, step):
+    """Trains from a step to the end, part by part."""
+    folder, config = Path(run.folder), model.config
+    steps, length = config.train.steps, run.steps_per_part
+    in_terminal = sys.stdout.isatty()
+    parts = Parts(model, folder, run, steps, splits.val, step, in_terminal)
+    try:
+        while step < steps:
+            # Whole parts at once; one cut short stands alone.
+            into, left = step % length, steps - step
+            count = 1 if into or left < length else left // length
+            first = math.ceil(step / length)
+            model.fit(
+                datasets.batches(
+                    splits.train,
+                    config,
+                    training=True,
+                    seed=run.seed,
+                    augment=datasets.Augment(config.augment),
+                    first_step=step,
+                ),
+                initial_epoch=first,
+                epochs=first + count,
+                steps_per_epoch=min(length - into, left),
+                shuffle=False,  # `batches` has
+                callbacks=[parts],
+                verbose=1 if in_terminal else 2,
+            )
+            step = int(model.optimizer.iterations)
+    except KeyboardInterrupt:
+        reached = int(model.optimizer.iterations)
+        raise KeyboardInterrupt(
+            f"stopped at step {reached} of {steps}; the same command goes on from "
+            f"step {parts.saved}"
+            + (f", {folder / LAST}" if parts.saved else ", the beginning")
+        ) from None
+    finally:
+        parts.close()
+
+
+def _test(folder, model, dataset):
+    """Measures the best network on the test split, once."""
+    if (folder / TEST).exists():
+        print(f"it is measured too: {folder / TEST}; nothing is left to do")
+        return None
+    chosen = BEST if (folder / BEST).exists() else LAST
+    if chosen == BEST:
+        model = MaskRCNN.load(folder / BEST)
+    print(f"measuring {folder / chosen} on {len(dataset)} images for test", flush=True)
+    evaluation = evaluate(model, dataset)
+    print(evaluation)
+    figures = json.dumps({"model": chosen, **evaluation}, indent=2)
+    checkpoints.write_text(folder / TEST, figures)
+    return evaluation
