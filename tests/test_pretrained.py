@@ -1,13 +1,10 @@
-"""Published weights: read without PyTorch, mapped by name and shape, or refused.
+"""Published weights: mapped by name and shape, or refused; COCO to other classes.
 
 Whole networks are compared with torchvision in test_checkpoints.py. Here a narrow one
 stands for them.
 """
 
-import dataclasses
-import hashlib
 import json
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -17,7 +14,7 @@ import torch_writer
 from small import batch
 
 import mrcnn_tf as mr
-from mrcnn_tf.pretrained import COCO_CLASSES, COCO_NAMES, coco, files, torch_file
+from mrcnn_tf.pretrained import COCO_CLASSES, COCO_NAMES, coco, files
 from mrcnn_tf.pretrained.torchvision_names import mask_rcnn_slots, modern_name
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,157 +64,6 @@ def old_name(name):
 def values(model):
     """All weights, to compare before and after."""
     return [variable.numpy() for variable in model.weights]
-
-
-# --- the file ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("form", ["zip", "legacy"])
-def test_reads_what_pytorch_wrote(form):
-    # Written by torch 2.13's torch.save, with and without its zip format.
-    expected = np.load(GOLDEN / "torch" / "tensors.npz")
-    found = torch_file.find_tensors(GOLDEN / "torch" / f"{form}.pth")
-    assert list(found) == expected.files
-    for name, tensor in found.items():
-        assert tensor.dtype == expected[name].dtype
-        np.testing.assert_array_equal(tensor.load(), expected[name], strict=True)
-
-
-@pytest.mark.parametrize("legacy", [False, True])
-def test_reads_what_the_tests_write(tmp_path, legacy):
-    written = {
-        "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
-        "half": np.ones(3, np.float16),
-        "scalar": np.array(7),
-        "empty": np.zeros((0, 4), np.float32),
-    }
-    torch_writer.save(written, tmp_path / "file.pth", legacy)
-    found = torch_file.find_tensors(tmp_path / "file.pth")
-    assert list(found) == list(written)
-    for name, array in written.items():
-        np.testing.assert_array_equal(found[name].load(), array, strict=True)
-
-
-def evil(marker):
-    """Opcodes that would write a file, were they run."""
-    return torch_writer.call("os", "system", torch_writer.text(f"touch {marker}"))
-
-
-def transposed(array):
-    """Opcodes of a tensor whose numbers lie column by column."""
-    return torch_writer.tensor(array, 0, strides=(1, array.shape[0]))
-
-
-@pytest.mark.parametrize("legacy", [False, True])
-def test_no_code_runs(tmp_path, legacy):
-    marker = tmp_path / "ran"
-    bad = [("good", np.ones(2, np.float32)), ("conv.weight", evil(marker))]
-    torch_writer.save(bad, tmp_path / "evil.pth", legacy)
-    with pytest.raises(ValueError, match=r"call the name os.system at 'conv.weight'"):
-        torch_file.find_tensors(tmp_path / "evil.pth")
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize(
-    ("opcodes", "message"),
-    [
-        # Names that come with Python and harm by being called, or by being set up.
-        (
-            torch_writer.call("builtins", "eval", torch_writer.text("1")),
-            "builtins.eval",
-        ),
-        (torch_writer.call("torch._utils", "_rebuild_parameter"), "_rebuild_parameter"),
-        (torch_writer.call("collections", "OrderedDict", pickle.NONE), "OrderedDict"),
-        (torch_writer.named("os", "system"), "found the name os.system at 'x'"),
-        (
-            torch_writer.named("os", "system") + pickle.EMPTY_DICT + pickle.BUILD,
-            "sets the state of the name os.system at 'x'",
-        ),
-        (
-            torch_writer.named("os", "system") + pickle.EMPTY_TUPLE + pickle.NEWOBJ,
-            "opcode NEWOBJ has no place among tensors at 'x'",
-        ),
-        (
-            pickle.INST + b"os\nsystem\n",
-            "opcode INST has no place among tensors at 'x'",
-        ),
-        (pickle.EMPTY_DICT, "expected a dict of tensors, found dict at 'x'"),
-        (torch_writer.text("oh"), "expected a dict of tensors, found str at 'x'"),
-        (pickle.EMPTY_TUPLE + pickle.BINPERSID, "damaged"),
-        (transposed(np.ones((2, 2), np.float32)), "transposed tensor at 'x'"),
-        (
-            torch_writer.tensor(np.ones(3, np.float32), 0, strides=(1, 1)),
-            "damaged",
-        ),
-    ],
-)
-@pytest.mark.parametrize("legacy", [False, True])
-def test_anything_but_tensors_is_refused(tmp_path, opcodes, message, legacy):
-    torch_writer.save({"x": opcodes}, tmp_path / "bad.pth", legacy)
-    with pytest.raises(ValueError, match=rf"bad\.pth: .*{message}"):
-        torch_file.find_tensors(tmp_path / "bad.pth")
-
-
-def test_tensor_that_reaches_outside(tmp_path):
-    array = np.ones(4, np.float32)
-    opcodes = torch_writer.tensor(array, 0).replace(
-        # The shape, (4,), and the stride: a shape of 5.
-        b"(J\x04\x00\x00\x00t(J\x01",
-        b"(J\x05\x00\x00\x00t(J\x01",
-    )
-    torch_writer.save({"x": opcodes}, tmp_path / "bad.pth")
-    with pytest.raises(ValueError, match="reaches outside its own numbers at 'x'"):
-        torch_file.find_tensors(tmp_path / "bad.pth")
-
-
-@pytest.mark.parametrize("legacy", [False, True])
-def test_damaged_files(tmp_path, legacy):
-    path = tmp_path / "file.pth"
-    array = np.arange(1000, dtype=np.float32)
-    torch_writer.save({"first": array, "last": array}, path, legacy)
-    whole = path.read_bytes()
-    for share in (0.1, 0.4, 0.7, 0.99):
-        path.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(ValueError, match=r"file\.pth: "):
-            torch_file.find_tensors(path)
-    if not legacy:  # the older format has no checksum
-        path.write_bytes(whole.replace(array[5:9].tobytes(), array[6:10].tobytes(), 1))
-        with pytest.raises(ValueError, match="damaged at archive/data/0"):
-            torch_file.find_tensors(path)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"<html>Not found</html>", pickle.dumps({"a": 1})]
-)
-def test_no_checkpoint(tmp_path, content):
-    (tmp_path / "file.pth").write_bytes(content)
-    with pytest.raises(ValueError, match="no PyTorch checkpoint, or damaged"):
-        torch_file.find_tensors(tmp_path / "file.pth")
-
-
-def test_zip_that_is_no_checkpoint(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr("photo.txt", "hello")
-    with pytest.raises(ValueError, match=r"no data\.pkl"):
-        torch_file.find_tensors(tmp_path / "a.zip")
-    with pytest.raises(FileNotFoundError, match="no such file"):
-        torch_file.find_tensors(tmp_path / "b.zip")
-
-
-def test_compressed_numbers_are_refused(tmp_path):
-    # A small file must not grow to fill the memory.
-    torch_writer.save({"x": np.zeros(1000, np.float32)}, tmp_path / "file.pth")
-    with (
-        zipfile.ZipFile(tmp_path / "file.pth") as archive,
-        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
-    ):
-        for name in archive.namelist():
-            packed.writestr(name, archive.read(name))
-    with pytest.raises(ValueError, match="tensor 'x': expected 4000 bytes"):
-        torch_file.find_tensors(tmp_path / "packed.pth")
-
-
-# --- the mapping ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -320,7 +166,7 @@ DEFECTS = {
         [rf"{FC7}: expected float32 \[12, 12\], found float16"],
     ),
     "calls a function": (
-        lambda t: {**t, FC7: evil("/tmp/never")},
+        lambda t: {**t, FC7: torch_writer.evil("/tmp/never")},
         [f"call the name os.system at '{FC7}'"],
     ),
     "a counter of nothing": (
@@ -370,9 +216,6 @@ def test_counters_of_batch_norm_are_told_apart(model, tensors, tmp_path):
     report = coco.load_coco(model, "coco", tmp_path / "file.pth")
     assert len(report.unused) == len(counters) == 53
     assert "53 not used: backbone.body.bn1.num_batches_tracked" in str(report)
-
-
-# --- COCO, and from it to other classes -------------------------------------------
 
 
 def test_classes_are_category_ids():
@@ -478,51 +321,3 @@ def test_the_other_network_is_refused(tensors, tmp_path):
         changes = {**NARROW, "roi": {**NARROW["roi"], "box_convs": 0, "box_layers": 2}}
         changes["roi"]["head_norm"] = changes["backbone"]["fpn_norm"] = False
         mr.MaskRCNN.from_pretrained("coco_v2", tmp_path / "file.pth", **changes)
-
-
-# --- where files come from --------------------------------------------------------
-
-
-@pytest.fixture
-def published(tmp_path, monkeypatch):
-    """A published file, its server a folder, and an empty cache."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    (tmp_path / "server").mkdir()
-    path = tmp_path / "server" / "weights-1234abcd.pth"
-    path.write_bytes(b"numbers")
-    digest = hashlib.sha256(b"numbers").hexdigest()[:8]
-    return files.Published(path.as_uri(), digest), path
-
-
-def test_download_happens_once(published, tmp_path):
-    file, original = published
-    cached = files.fetch(file)
-    assert cached == tmp_path / "keras" / "mrcnn_tf" / "weights-1234abcd.pth"
-    assert cached.read_bytes() == b"numbers"
-    original.unlink()
-    assert files.fetch(file) == cached
-
-
-def test_damaged_download_is_removed(published, tmp_path):
-    file, _ = published
-    wrong = dataclasses.replace(file, sha256="00000000")
-    with pytest.raises(ValueError, match="damaged, its SHA-256 starts with"):
-        files.fetch(wrong)
-    assert not list((tmp_path / "keras" / "mrcnn_tf").iterdir())
-    assert files.fetch(file).read_bytes() == b"numbers"
-
-
-def test_offline_says_where_to_put_the_file(published):
-    file, original = published
-    original.unlink()
-    with pytest.raises(FileNotFoundError, match="put it there, or pass its path") as e:
-        files.fetch(file)
-    assert "keras/mrcnn_tf/weights-1234abcd.pth" in str(e.value)
-    assert file.url in str(e.value)
-
-
-def test_own_copy_is_taken_as_it_is(published, tmp_path):
-    file, original = published
-    assert files.fetch(file, original) == original
-    with pytest.raises(FileNotFoundError, match="expected a copy of weights-1234abcd"):
-        files.fetch(file, tmp_path / "nowhere.pth")

@@ -123,3 +123,13 @@ def stand_in(name, seed=0):
     from golden.fake_checkpoint import fake_state_dict
 
     return fake_state_dict(f"checkpoint_{name}.json", seed)
+
+
+def evil(marker):
+    """Opcodes that would write a file, were they run."""
+    return call("os", "system", text(f"touch {marker}"))
+
+
+def transposed(array):
+    """Opcodes of a tensor whose numbers lie column by column."""
+    return tensor(array, 0, strides=(1, array.shape[0]))
