@@ -12,7 +12,7 @@ from mrcnn_tf.datasets.images import exif_orientation
 
 _SAME = 0.95  # IoU of two outlines of one object
 _SAME_BOX = 0.85  # of their boxes: where masks decide, their boxes may differ more
-_NAMED = 5  # images that one fault names
+_NAMED = 10  # images or classes that one fault names
 
 
 def polygon_faults(record):
@@ -122,15 +122,15 @@ def orientation_fault(record):
     )
 
 
-def class_faults(annotations, least, split):
-    """Finds classes of few objects.
+def class_fault(annotations, least, split):
+    """Names the classes of few objects; None if there is none.
 
     Args:
         annotations: `Annotations` to train on.
         least: int, objects of a class that are enough.
         split: its name, "" for a set that is not divided.
     Returns:
-        list of `Fault`.
+        a `Fault` or None.
     """
     counts = Counter(
         item.name
@@ -138,33 +138,46 @@ def class_faults(annotations, least, split):
         for item in record.objects
         if not item.crowd
     )
-    return [
-        Fault(
-            "few objects",
-            str(annotations.records[0].file) if annotations.records else "",
-            f"class {name!r}",
-            f"{counts[name]} objects{split and f' in {split}'}, fewer than {least}",
-            "annotate more, or remove the class",
-        )
-        for name in annotations.classes
-        if counts[name] < least
-    ]
+    few = sorted(
+        (counts[name], name) for name in annotations.classes if counts[name] < least
+    )
+    if not few:
+        return None
+    return Fault(
+        "few objects",
+        str(annotations.records[0].file) if annotations.records else "",
+        split,
+        f"{len(few)} of {len(annotations.classes)} classes have fewer than {least}: "
+        + _listed([f"{name} {count}" for count, name in few]),
+        "annotate more of them, or remove the class",
+    )
 
 
 def empty_fault(annotations, split):
-    """Says how many images are without annotations; None if none is."""
+    """Names the images without annotations; None if there is none.
+
+    Args:
+        annotations: `Annotations`.
+        split: its name, "" for a set that is not divided.
+    Returns:
+        a `Fault` or None.
+    """
     empty = [record for record in annotations.records if not record.objects]
     if not empty:
         return None
-    some = ", ".join(repr(record.image_id) for record in empty[:_NAMED])
-    more = ", ..." if len(empty) > _NAMED else ""
     return Fault(
         "image without annotations",
         str(empty[0].file),
         split,
-        f"{len(empty)} of {len(annotations.records)} images: {some}{more}",
+        f"{len(empty)} of {len(annotations.records)} images: "
+        + _listed([repr(record.image_id) for record in empty]),
         "all they show counts as background; annotate them if it is not",
     )
+
+
+def _listed(words):
+    more = ["..."] if len(words) > _NAMED else []
+    return ", ".join(words[:_NAMED] + more)
 
 
 def repeated_images(splits, digests):
