@@ -4,10 +4,12 @@ Training and the doctor share this file: the doctor reports exactly what trainin
 leaves out or mends.
 """
 
+from functools import lru_cache
+
 import numpy as np
-from PIL import Image
 
 from mrcnn_tf import rle
+from mrcnn_tf.datasets.bitmaps import read_mask, read_numbers
 from mrcnn_tf.datasets.faults import Fault
 from mrcnn_tf.datasets.images import decode_image, image_size, read_image
 from mrcnn_tf.datasets.records import Bitmap
@@ -100,6 +102,8 @@ def make_sample_and_places(record, classes, has_masks):
                 "read as stored; save it without the EXIF tag to be sure",
             )
         )
+    # Of numbered objects, one file for all: decoded once for each image.
+    numbers = lru_cache(maxsize=1)(read_numbers)
     boxes, labels, masks, crowd, places = [], [], [], [], []
     for index, item in enumerate(record.objects):
         where = object_place(record, index)
@@ -107,7 +111,7 @@ def make_sample_and_places(record, classes, has_masks):
         def report(kind, found, mend, where=where):
             faults.append(Fault(kind, str(record.file), where, found, mend))
 
-        checked = _checked(item, *image.shape[:2], has_masks, report)
+        checked = _checked(item, *image.shape[:2], has_masks, report, numbers)
         if checked is not None:
             box, mask, is_crowd = checked
             boxes.append(box)
@@ -132,11 +136,11 @@ def object_place(record, index):
     return f"image {record.image_id!r}, object {index if name == '' else name}"
 
 
-def _checked(item, height, width, has_masks, report):
+def _checked(item, height, width, has_masks, report, numbers):
     """Returns box, mask and crowd of one object; None if it is left out."""
     mask, crowd = None, item.crowd
     if item.outline is not None:
-        mask = outline_mask(item.outline, height, width, report)
+        mask = outline_mask(item.outline, height, width, report, numbers)
         if mask is None:
             return None
         area = rle.area(mask)
@@ -198,18 +202,19 @@ def _checked_box(box, height, width, report):
     return inside
 
 
-def outline_mask(outline, height, width, report):
+def outline_mask(outline, height, width, report, numbers=read_numbers):
     """Makes the mask of an outline.
 
     Args:
         outline: as of `Object`, not None.
         height, width: of the image, pixels.
         report: called with (kind, found, mend) of each fault.
+        numbers: `read_numbers`, or one that remembers the file it read last.
     Returns:
         a COCO RLE of the image's size, or None where there is none to make.
     """
     if isinstance(outline, Bitmap):
-        return _bitmap_mask(outline, height, width, report)
+        return _bitmap_mask(outline, height, width, report, numbers)
     if isinstance(outline, dict):
         try:
             return rle.checked(outline, height, width)
@@ -245,31 +250,24 @@ def outline_mask(outline, height, width, report):
     return rle.from_polygons(polygons, height, width) if polygons else None
 
 
-def _bitmap_mask(bitmap, height, width, report):
+def _bitmap_mask(bitmap, height, width, report, numbers):
     try:
-        with Image.open(bitmap.path) as image:
-            # One channel: an index or a grey value is the object's number.
-            pixels = np.array(
-                image
-                if image.mode in ("L", "P", "1", "I;16", "I")
-                else image.convert("L")
-            )
-    except Exception as error:  # Pillow's decoders raise many kinds
-        report(
-            "unreadable image",
-            f"mask {bitmap.path}: {error}",
-            "left out; save it again",
-        )
+        if bitmap.value is None:
+            mask = read_mask(bitmap.path)
+        else:
+            mask = numbers(bitmap.path) == bitmap.value
+    except ValueError as error:
+        report("unreadable image", str(error), "left out; save it again")
         return None
-    if pixels.shape != (height, width):
+    if mask.shape != (height, width):
         report(
             "size mismatch",
-            f"mask {bitmap.path} is {pixels.shape[0]} x {pixels.shape[1]}, the image "
+            f"mask {bitmap.path} is {mask.shape[0]} x {mask.shape[1]}, the image "
             f"{height} x {width} (height x width)",
             "left out; was one of them resized?",
         )
         return None
-    return rle.encode(pixels != 0 if bitmap.value is None else pixels == bitmap.value)
+    return rle.encode(mask)
 
 
 def _agree(box, tight):
