@@ -7,6 +7,7 @@ from mrcnn_tf.datasets.images import image_suffixes
 from mrcnn_tf.datasets.records import Annotations
 
 _NAMED = 5  # names that a message lists
+_LONGEST = 2**31  # pixels of a side
 
 
 def files_in(folder, suffixes):
@@ -90,27 +91,27 @@ def size(height, width):
     Programs that did not look at the image leave it out, or write 0 x 0.
 
     Raises:
-        ValueError: if they are no whole numbers.
+        ValueError: if they are no whole numbers that a size can be.
     """
     if not height or not width:
         return None
     sides = number(height, "height"), number(width, "width")
-    if not all(side.is_integer() for side in sides):
-        raise ValueError(f"expected whole numbers, found height x width {sides}")
+    if not all(side.is_integer() and 0 < side < _LONGEST for side in sides):
+        raise ValueError(f"expected a height and a width in pixels, found {sides}")
     return int(sides[0]), int(sides[1])
 
 
-def unannotated(folder, images, annotations):
+def unannotated(folder, images, named):
     """Reports images that no annotation file is of.
 
     Args:
         folder: Path of the images.
-        images: names of all images there.
-        annotations: names of those that have annotations.
+        images: dict from stem to Path of each, of `images_in`.
+        named: set of the stems of those that have an annotation file.
     Returns:
         list of one `Fault` for all, or of none.
     """
-    left = sorted(set(images) - set(annotations))
+    left = [path.name for stem, path in images.items() if stem not in named]
     if not left:
         return []
     names = ", ".join(left[:_NAMED]) + (", ..." if left[_NAMED:] else "")
