@@ -36,7 +36,7 @@ def read(path):
     found = annotation_files(path)
     several = [files for files in found.values() if len(files) > 1]
     if "" in found and len(found) > 1:
-        several.append([files[0] for files in found.values()])
+        several.append([files[0] for _, files in sorted(found.items())])  # "" first
     if several:
         names = " and ".join(str(file.relative_to(path)) for file in several[0][:2])
         raise ValueError(
