@@ -38,8 +38,9 @@ def image_fault(record):
             "put it there, or remove the image from the annotations",
         )
     except (ValueError, OSError) as error:
+        found = str(error).removeprefix(f"{record.name}: ")
         return Fault(
-            "unreadable image", record.name, "", str(error), "fetch or save it again"
+            "unreadable image", record.name, "", found, "fetch or save it again"
         )
     if record.size in (None, upright, stored):
         return None

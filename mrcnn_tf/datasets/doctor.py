@@ -62,8 +62,9 @@ def examine(path, name=None, preset="resnet50_fpn", least=10, progress=True, fix
     try:
         splits = read_annotations(path, name)
     except (ValueError, OSError) as error:
+        found = str(error).removeprefix(f"{path}: ")
         fault = Fault(
-            "unreadable annotations", str(path), "", str(error), "nothing was examined"
+            "unreadable annotations", str(path), "", found, "nothing was examined"
         )
         return Report(str(path), name or "", {}, [fault], preset)
     images = {

@@ -86,11 +86,10 @@ def _examine_image(record, classes, has_masks):
     try:
         sample, faults, places = make_sample_and_places(record, classes, has_masks)
     except (ValueError, OSError) as error:
+        found = str(error).removeprefix(f"{record.name}: ")
         mend = "fetch or save it again; training would stop at it"
-        return ExaminedImage(
-            [Fault("unreadable image", record.name, "", str(error), mend)],
-            _digest(record),
-        )
+        fault = Fault("unreadable image", record.name, "", found, mend)
+        return ExaminedImage([fault], _digest(record))
     faults += polygon_faults(record) + duplicate_faults(record, sample, places)
     faults += filter(None, [orientation_fault(record)])
     if sample.masks is None:
