@@ -33,6 +33,8 @@ def read(path):
         ValueError: if a file is not of COCO's structure, or two are of one split.
     Source: https://cocodataset.org/#format-data.
     """
+    if not path.is_dir():
+        return {"": _read_file(path)}
     found = annotation_files(path)
     several = [files for files in found.values() if len(files) > 1]
     if "" in found and len(found) > 1:
@@ -134,7 +136,9 @@ def _categories(entries, report):
                 )
             names[category_id] = name
     # Numbers before texts, with which they cannot be compared.
-    return dict(sorted(names.items(), key=lambda pair: (_is_text(pair[0]), pair[0])))
+    return dict(
+        sorted(names.items(), key=lambda pair: (isinstance(pair[0], str), pair[0]))
+    )
 
 
 def _images(entries, report):

@@ -55,8 +55,8 @@ def write_samples(path, pairs, classes):
         size = {"height": sample.height, "width": sample.width}
         images.append({"id": number, "file_name": _name(file, path.parent), **size})
         for entry in _annotations(sample):
-            entry |= {"id": len(annotations) + 1, "image_id": number}
-            annotations.append(entry)
+            ids_of_entry = {"id": len(annotations) + 1, "image_id": number}
+            annotations.append(ids_of_entry | entry)
     if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
         for image in images:
             image["id"] = ids[image["id"] - 1]
