@@ -225,7 +225,8 @@ def outline_mask(outline, height, width, report, numbers=read_numbers):
     polygons = []
     for polygon in outline:
         far = np.abs(polygon).max(initial=0) > _FURTHEST * max(height, width)
-        length = np.abs(polygon[2:] - polygon[:-2]).sum()
+        with np.errstate(invalid="ignore"):  # infinity from infinity
+            length = np.abs(polygon[2:] - polygon[:-2]).sum()
         if len(polygon) < 6 or len(polygon) % 2:
             report(
                 "short polygon",
