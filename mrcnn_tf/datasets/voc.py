@@ -80,13 +80,21 @@ def read(path):
     for split, stems in lists.items():
         records[split], faults[split] = [], []
         for stem in stems:
-            file = files.get(stem, folder / f"{stem}.xml")
+            file = files.get(stem)
             try:
+                if file is None:
+                    raise ValueError("there is no such XML file, but a list names it")
                 tree = _parse(file)
             except ValueError as error:
-                mend = f"image {stem} left out; save it again"
-                fault = Fault("unreadable annotations", str(file), "", str(error), mend)
-                faults[split].append(fault)
+                faults[split].append(
+                    Fault(
+                        "unreadable annotations",
+                        str(file or folder),
+                        f"image {stem!r:.80}",
+                        str(error),
+                        "left out; save it again",
+                    )
+                )
                 continue
             name = tree.findtext("filename") or ""
             image = find_image([photos], name) or images.get(stem)
@@ -144,9 +152,9 @@ def _parse(file):
     """Returns the root element of a VOC XML file; raises ValueError."""
     try:
         tree = ET.parse(file).getroot()
-    except FileNotFoundError:
-        raise ValueError("there is no such file, but a list names it") from None
-    # Of the encoding: an unknown one, or one of several bytes.
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    # The last two of its encoding: an unknown one, or one of several bytes.
     except (ET.ParseError, LookupError, ValueError) as error:
         raise ValueError(f"not XML: {error}") from error
     if tree.tag != "annotation":
