@@ -51,15 +51,20 @@ def write_fixed(path, splits, unusable, shared, listed, progress=True):
             objects,
         )
         write_samples(file, pairs, annotations.classes)
-        gone = len(records) - len(kept)
-        listed_here = sum(name == split for name, _ in listed)
-        shared_here = sum(name == split for name, _ in shared)
-        read = sum(len(record.objects) for record in records)
         written.append(
-            f"wrote {file}: {len(kept)} images, {sum(objects)} objects. "
-            f"Left out: {gone} images ({gone - listed_here - shared_here} cannot be "
-            f"used, {shared_here} are in a later split too, {listed_here} were listed "
-            f"before), {read - sum(objects)} objects"
+            f"wrote {file}: {len(kept)} images, {sum(objects)} objects; left out: "
+            + _left_out(
+                {
+                    "images that cannot be used": _of(split, unusable),
+                    "images that are in a later split": _of(split, shared - unusable),
+                    "images that were listed before": _of(split, listed),
+                    "objects of images in use": sum(
+                        len(record.objects) for record in kept
+                    )
+                    - sum(objects),
+                    "things in reading, as listed above": len(annotations.faults),
+                }
+            )
         )
     return written
 
@@ -70,6 +75,15 @@ def _samples(records, annotations, objects):
         sample, _ = make_sample(record, annotations.classes, annotations.has_masks)
         objects.append(len(sample.boxes))
         yield sample, record.image
+
+
+def _of(split, places):
+    return sum(name == split for name, _ in places)
+
+
+def _left_out(counts):
+    words = [f"{count} {what}" for what, count in counts.items() if count]
+    return ", ".join(words) or "nothing"
 
 
 def fixed_path(path, split, annotations):
