@@ -52,10 +52,12 @@ def server():
                 return
             self.send_response(206 if start else 200)
             if start:
+                first = start + server.shift
                 whole = f"{len(body) - 1}/{len(body)}"
-                self.send_header("Content-Range", f"bytes {start}-{whole}")
-            length = len(body) - start + server.extra_length
-            self.send_header("Content-Length", str(length))
+                self.send_header("Content-Range", f"bytes {first}-{whole}")
+            if server.extra_length is not None:
+                length = len(body) - start + server.extra_length
+                self.send_header("Content-Length", str(length))
             self.end_headers()
             body = body[start:]
             if server.drop_after:
@@ -76,7 +78,7 @@ def server():
     server.daemon_threads = True
     server.files, server.requests, server.codes, server.drop_after = {}, [], [], []
     server.knows_ranges, server.extra_length, server.sent = True, 0, 0
-    server.pause = 0
+    server.pause, server.shift = 0, 0
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -175,6 +177,7 @@ def test_a_server_that_knows_no_ranges_starts_over(script, server, offer, tmp_pa
     server.drop_after = [7000, 20_000]
     assert run(script, tmp_path) == 0
     check_unpacked(tmp_path)
+    assert server.requests == [None, "bytes=7000-", "bytes=20000-"]
 
 
 def test_a_server_that_only_drops_is_given_up(script, server, offer, tmp_path, capsys):
@@ -225,6 +228,23 @@ def test_another_version_of_another_length(script, server, offer, tmp_path, caps
     server.files["/data.zip"] = bytes(30_000)
     assert run(script, tmp_path) == 1
     assert "range 'bytes 10000-29999/30000'" in capsys.readouterr().err
+
+
+def test_another_range_than_was_asked_for(script, server, offer, tmp_path, capsys):
+    offer(zip_of(FILES))
+    server.drop_after, server.shift = [7000], 1
+    assert run(script, tmp_path) == 1
+    assert "range 'bytes 7001-" in capsys.readouterr().err
+
+
+def test_a_server_that_sends_without_end(script, server, offer, tmp_path):
+    """No more is taken than there should be."""
+    item = offer(zip_of(FILES))
+    server.files["/data.zip"] += bytes(100_000)
+    server.extra_length = None  # it does not say how much
+    assert run(script, tmp_path) == 0
+    check_unpacked(tmp_path)
+    assert item.size < 60_000
 
 
 @pytest.mark.parametrize("code", [404, 403, 416])
