@@ -96,8 +96,8 @@ def _entries(entries, noun, report):
     for number, entry in enumerate(entries, start=1):
         if isinstance(entry, dict):
             identity = _id(entry.get("id"))
-            known = f"{noun} {identity!r}"
-            yield identity, f"{noun} {number}" if identity is None else known, entry
+            place = f"{number} of the list" if identity is None else repr(identity)
+            yield identity, f"{noun} {place}", entry
         else:
             report(
                 "bad value",
@@ -109,7 +109,7 @@ def _entries(entries, noun, report):
 
 def _categories(entries, report):
     """Returns a dict from category id to class name, by rising id."""
-    names = {}
+    names, listed = {}, set()
     for category_id, where, entry in _entries(entries, "category", report):
         name = entry.get("name")
         if category_id is None or not _is_text(name):
@@ -127,7 +127,7 @@ def _categories(entries, report):
                 "the first is used; number the categories anew",
             )
         else:
-            if name in names.values():
+            if name in listed:
                 report(
                     "duplicate id",
                     where,
@@ -135,6 +135,7 @@ def _categories(entries, report):
                     "read as one class; merge the two, or rename one",
                 )
             names[category_id] = name
+            listed.add(name)
     # Numbers before texts, with which they cannot be compared.
     return dict(
         sorted(names.items(), key=lambda pair: (isinstance(pair[0], str), pair[0]))
