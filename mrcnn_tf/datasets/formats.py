@@ -5,6 +5,7 @@ folder looks like it, and `read(path)` returns a dict from "train", "val" and "t
 or from "" for one set that is not divided, to `Annotations`.
 """
 
+import dataclasses
 import hashlib
 import importlib
 from pathlib import Path
@@ -53,7 +54,8 @@ def read_annotations(path, name=None):
         name: a key of `FORMATS`, or None to look.
     Returns:
         dict from "train", "val" and "test", or from "" for one set that is not
-        divided, to `Annotations`.
+        divided, to `Annotations`; their classes are the same, the first's before
+        what others have besides.
     Raises:
         FileNotFoundError: if there is no such path.
         ValueError: if it is in none of the formats, or its structure is broken.
@@ -65,7 +67,7 @@ def read_annotations(path, name=None):
         raise ValueError(f"no format {name!r}; there are {list(FORMATS)}")
     found = name or find_format(path)
     if found and _reader(found).matches(path):
-        return _reader(found).read(path)
+        return _with_same_classes(_reader(found).read(path))
     splits = {}
     for split, folder in _split_folders(path):
         inner = name or find_format(folder)
@@ -80,7 +82,7 @@ def read_annotations(path, name=None):
             "the images, or PNG masks (a folder masks/ beside the images, or a folder "
             "for each image with images/ and masks/)"
         )
-    return splits
+    return _with_same_classes(splits)
 
 
 def divide(annotations):
@@ -117,10 +119,23 @@ def merge(parts):
     if len(parts) == 1:
         return parts[0]
     return Annotations(
-        tuple(dict.fromkeys(name for part in parts for name in part.classes)),
+        _classes(parts),
         [record for part in parts for record in part.records],
         [fault for part in parts for fault in part.faults],
     )
+
+
+def _classes(parts):
+    return tuple(dict.fromkeys(name for part in parts for name in part.classes))
+
+
+def _with_same_classes(splits):
+    """Gives all splits the classes of all, though one may have no object of some."""
+    classes = _classes(splits.values())
+    return {
+        split: dataclasses.replace(part, classes=classes)
+        for split, part in splits.items()
+    }
 
 
 def _place(record):
