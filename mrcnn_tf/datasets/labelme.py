@@ -41,7 +41,7 @@ def matches(path):
     """
     if path.is_dir():
         return any(matches(file) for file in files_in(path, {".json"}))
-    return has_key(path, "shapes") or has_key(path, "imagePath")
+    return has_key(path, "shapes", "imagePath", "imageData")
 
 
 def read(path):
