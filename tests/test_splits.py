@@ -97,8 +97,9 @@ def test_classes_of_all_splits_or_those_that_are_asked_for(tmp_path):
     coco(tmp_path / "train" / "a.json", names(3), ("dog", "cat"))
     coco(tmp_path / "val" / "b.json", names(2, "b"), ("cat",))
     found = mr.datasets.load(tmp_path)
-    assert found.train.classes == found.val.classes == ("cat", "dog")
-    assert found.train[0].classes.tolist() == [2]  # dog
+    assert found.train.classes == found.val.classes == ("dog", "cat")
+    assert found.train[0].classes.tolist() == [1]  # dog
+    assert found.val[0].classes.tolist() == [2]  # cat, the first category of its file
     asked = mr.datasets.load(tmp_path, classes=("bird", "dog", "cat"))
     assert asked.train[0].classes.tolist() == [2]
     assert asked.val[0].classes.tolist() == [3]

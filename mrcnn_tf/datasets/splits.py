@@ -64,7 +64,6 @@ def load(source, size=128, compose=0, format=None, classes=None):
         photos = [Pets(source, split) for split in splits]
     elif Path(source).exists():
         parts = _in_three(formats.read_annotations(source, format), source)
-        classes = class_names(parts.values()) if classes is None else classes
         photos = [AnnotatedImages(parts[split], classes) for split in splits]
     else:
         raise FileNotFoundError(
@@ -94,20 +93,6 @@ def load_all(source, format=None, classes=None):
     parts = formats.read_annotations(source, format)
     classes = class_names(parts.values()) if classes is None else classes
     return AnnotatedImages(formats.merge(parts.values()), classes)
-
-
-def class_names(parts):
-    """Returns the classes of several `Annotations`: theirs if they are one, or sorted.
-
-    Args:
-        parts: several `Annotations` of one data set.
-    Returns:
-        tuple of names, the same whatever the order of the parts.
-    """
-    found = {part.classes for part in parts}
-    if len(found) == 1:
-        return found.pop()
-    return tuple(sorted({name for classes in found for name in classes}))
 
 
 def _in_three(parts, source):
