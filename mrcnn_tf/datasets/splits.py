@@ -91,7 +91,6 @@ def load_all(source, format=None, classes=None):
         FileNotFoundError, ValueError: as `load`.
     """
     parts = formats.read_annotations(source, format)
-    classes = class_names(parts.values()) if classes is None else classes
     return AnnotatedImages(formats.merge(parts.values()), classes)
 
 
