@@ -7,10 +7,12 @@ import base64
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+SHARED = Path(__file__).parents[2] / "shared"
 WIDTH, HEIGHT = 30, 20
 STAR = [[3.5, 2.25], [12, 6], [20.75, 2], [17, 15], [6, 17.5]]  # x, y
 
