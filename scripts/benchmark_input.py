@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import tensorflow as tf
 from options import add_changes, add_data, parse_changes, sentence
 
 import mrcnn_tf as mr
@@ -94,7 +95,7 @@ def main(arguments=None):
     options = parse(arguments)
     try:
         measure(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, tf.errors.OpError) as error:
         print(f"benchmark_input: {sentence(error)}", file=sys.stderr)
         return 1
     return 0
