@@ -94,7 +94,7 @@ class Report:
             "format": self.format,
             "errors": self.errors,
             "warnings": self.warnings,
-            "counts": {n: dataclasses.asdict(c) for n, c in self.counts.items()},
+            "counts": {name: dict(vars(c)) for name, c in self.counts.items()},
             "faults": faults,
             "preset": self.preset,
             "recall": self.recall and dataclasses.asdict(self.recall),
