@@ -138,10 +138,12 @@ class MaskRCNN(keras.Model):
         names = self.loss_names
         per_image = tf.stack([y_pred[name] for name in names], axis=1)  # [B, L]
         per_image = losses.stop_unless_finite(per_image, names, x["image_index"])
-        totals = tf.unstack(tf.reduce_sum(per_image, axis=0))
-        for mean, total in zip(self._loss_means, totals, strict=True):
+        totals = tf.reduce_sum(per_image, axis=0)  # [L]
+        for mean, total in zip(self._loss_means, tf.unstack(totals), strict=True):
             mean.update_state(total)
-        return tf.add_n(totals)
+        # One kernel: TensorFlow adds the terms of `add_n` in an order of its own, which
+        # is another in another process.
+        return tf.reduce_sum(totals)
 
     def detect(self, images, mask_threshold=None):
         """Finds objects.
