@@ -122,7 +122,7 @@ def test_masks_at_random_places(tmp_path):
         (
             {"shape_type": "mask", "points": [[9, 5], [9, 5]], "mask": "AAAA"},
             "bad value",
-            "picture of a mask: not an image",
+            "embedded image: not an image",
         ),
         (
             {

@@ -34,11 +34,7 @@ def object_numbers(path):
     """
 
     def present(image):
-        numbers = _numbers(image).ravel()
-        if numbers.itemsize == 1:  # faster than sorting all pixels
-            values = np.flatnonzero(np.bincount(numbers, minlength=1))
-        else:
-            values = np.unique(numbers)
+        values = np.unique(_numbers(image))
         void = _VOID if image.mode == "P" else 0
         return [int(value) for value in values if value > 0 and value != void]
 

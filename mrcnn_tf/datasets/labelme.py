@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from mrcnn_tf.datasets.faults import Fault
-from mrcnn_tf.datasets.images import decode_image
+from mrcnn_tf.datasets.images import decode_image, image_size
 from mrcnn_tf.datasets.json_files import has_key, read_json
 from mrcnn_tf.datasets.outlines import boxes_if_all, ellipse, rectangle
 from mrcnn_tf.datasets.reading import (
@@ -166,14 +166,15 @@ def _box_and_outline(shape, kind, declared):
 
 def _mask(data, corner, declared):
     """Returns the RLE of a mask: a picture, and where its first pixel lies."""
-    mask = decode_image(_from_base64(data), "the picture of a mask")[..., 0] != 0
-    (x, y), (mask_height, mask_width) = corner, mask.shape
+    picture = _from_base64(data)
+    (x, y), (mask_height, mask_width) = corner, image_size(picture)[0]
     height, width = declared or (0, 0)
     if not (0 <= x <= width - mask_width and 0 <= y <= height - mask_height):
         raise ValueError(
             f"a mask of {mask_height} x {mask_width} pixels at x = {x:g}, y = {y:g}, "
             f"the image is {height} x {width} (height x width)"
         )
+    mask = decode_image(picture, "mask", upright=False)[..., 0] != 0
     # Run lengths column by column, as an RLE has them: the whole image, whose size is
     # what a file says, is never made.
     columns, rows = np.divmod(np.flatnonzero(mask.T), mask_height)
