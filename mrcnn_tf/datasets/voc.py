@@ -70,14 +70,12 @@ def read(path):
     images = images_in(photos)
     masks = files_in(root / "SegmentationObject", {".png"})
     masks = {file.stem: file for file in masks}
-    if path.is_dir():
-        files = {file.stem: file for file in files_in(folder, {".xml"})}
-        lists = _lists(root, masks) or {"": list(files)}
-    else:
-        files, lists = {path.stem: path}, {"": [path.stem]}
+    files = files_in(folder, {".xml"}) if path.is_dir() else [path]
+    files = {file.stem: file for file in files}
+    lists = _lists(root, masks) if path.is_dir() else {}
 
     records, faults = {}, {}
-    for split, stems in lists.items():
+    for split, stems in (lists or {"": list(files)}).items():
         records[split], faults[split] = [], []
         for stem in stems:
             file = files.get(stem)
@@ -108,16 +106,16 @@ def read(path):
                     _size(tree, file, faults[split]),
                 )
             )
-    listed = {stem for stems in lists.values() for stem in stems}
-    if path.is_dir() and "" in lists:
-        faults[""] += unannotated(photos, images, listed)
-    elif len(files) > len(listed & set(files)):
+    unlisted = set(files).difference(*lists.values())
+    if lists and unlisted:
         _logger.warning(
             "%s: %d of %d XML files are in none of its lists, and left out",
             root,
-            len(set(files) - listed),
+            len(unlisted),
             len(files),
         )
+    if path.is_dir() and not lists:
+        faults[""] += unannotated(photos, images, set(files))
     return splits_of(path, records, faults)
 
 
