@@ -92,7 +92,7 @@ def test_anchors_that_fit_are_left_alone():
 def test_a_suggestion_finds_more_and_nothing_less(sides):
     config = Config.preset("tiny", rpn={"anchor_sizes": (16, 32, 64, 96, 128)})
     rng = np.random.default_rng(0)
-    objects = centred(np.repeat(sides, 30), (0, 0))
+    objects = centred(np.repeat(sides, 50), (0, 0))
     objects += np.tile(rng.uniform(50, 70, (len(objects), 2)), 2)
     places = sizes_of(objects)
     suggestion = suggest_sizes(objects, places, config)
@@ -105,6 +105,13 @@ def test_a_suggestion_finds_more_and_nothing_less(sides):
         for least in (0.5, config.rpn.positive_iou)
     ]
     assert max(gains) >= 0.05 and min(gains) >= -0.01
+
+
+def test_a_few_objects_suggest_nothing():
+    config = Config.preset("tiny")
+    objects = centred([10] * 50)
+    assert suggest_sizes(objects[1:], sizes_of(objects[1:]), config) is None
+    assert suggest_sizes(objects, sizes_of(objects), config) is not None
 
 
 def test_a_suggestion_is_always_the_same():

@@ -14,6 +14,7 @@ from mrcnn_tf.sizes import base_anchors, network_size, padded_size
 _STRIDES = (4, 8, 16, 32, 64)  # of P2 to P6
 _STEP = 2**0.25  # from one size that is tried to the next
 _SMALLEST = 8  # pixels, of the sizes that are tried
+_ENOUGH = 50  # objects; of fewer, sizes are not suggested
 _SAMPLE = 3000  # objects that a suggestion is found on; more change nothing
 _LOSS = 0.01  # of the objects, at one threshold for gains at the other
 _MARGIN = 0.05  # of the objects; what finds fewer more than this is not suggested
@@ -84,9 +85,10 @@ def suggest_sizes(boxes, sizes, config):
         boxes, sizes, config: as of `best_overlaps`.
     Returns:
         five ints, rising, pixels, one for each of P2 to P6; None where none finds
-        more by a margin at one of the thresholds, for no loss at the other.
+        more by a margin at one of the thresholds, for no loss at the other, or there
+        are too few objects to tell.
     """
-    if not len(boxes):
+    if len(boxes) < _ENOUGH:
         return None
     pick = np.random.default_rng(0).permutation(len(boxes))[:_SAMPLE]
     scaled, padded = _at_network(boxes[pick], sizes[pick], config.image)
@@ -173,14 +175,15 @@ def _climb(choice, count, value):
 
     One at a time often cannot: what it finds there, it loses where it was.
     """
-    choice, best = np.array(choice), value(choice)
+    choice, best = list(choice), value(choice)
     moved = True
     while moved:
         moved = False
-        for pair in itertools.combinations(range(len(choice)), 2):
+        for first, second in itertools.combinations(range(len(choice)), 2):
             for places in itertools.combinations(range(count), 2):
                 other = choice.copy()
-                other[list(pair)] = places
-                if (np.diff(other) > 0).all() and value(other) > best + 1e-9:
+                other[first], other[second] = places
+                rises = all(a < b for a, b in itertools.pairwise(other))
+                if rises and value(other) > best + 1e-9:
                     choice, best, moved = other, value(other), True
     return choice
