@@ -52,7 +52,7 @@ MAY_IMPORT = {
     | STAGES
     | {"config", "graphs", "result", "datasets", "training", "pretrained"},
     "pretrained": {"config", "presets", "backbones"},
-    "datasets": {"config", "inputs", "boxes", "masks", "rle", "sizes"},
+    "datasets": {"config", "inputs", "boxes", "masks", "rle", "sizes", "presets"},
     "unet": {"inputs", "datasets", "training", "evaluation", "visualize"},
     # Of the network, what a whole run builds; the network takes the optimizer alone.
     "training": {

@@ -23,11 +23,12 @@ _NAMES = {
     "semantic_batches": "semantic",
 }
 _MODULES = (
-    "annotated", "augment", "bitmaps", "checks", "coco", "coco_files",
-    "coco_writer", "compose", "copy_paste", "faults", "formats", "images",
-    "json_files", "labelme", "outlines", "pets", "pets_tfds", "pipeline",
-    "png_masks", "reading", "records", "sample", "semantic", "splits", "stream",
-    "toy", "via", "voc",
+    "anchor_recall", "annotated", "augment", "bitmaps", "checks", "coco",
+    "coco_files", "coco_writer", "compose", "copy_paste", "crossings", "doctor",
+    "doctor_checks", "examined", "faults", "formats", "images", "json_files",
+    "labelme", "outlines", "pets", "pets_tfds", "pipeline", "png_masks",
+    "reading", "records", "repair", "report", "sample", "semantic", "splits",
+    "stream", "toy", "via", "voc",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
