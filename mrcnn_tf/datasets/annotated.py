@@ -33,7 +33,7 @@ class AnnotatedImages:
                 image can be used.
         """
         self.classes = tuple(annotations.classes if classes is None else classes)
-        unknown = [name for name in annotations.classes if name not in self.classes]
+        unknown = sorted(set(annotations.classes) - set(self.classes))
         if unknown:
             raise ValueError(
                 f"the annotations have the classes {unknown}, which are not among "
