@@ -1,6 +1,7 @@
 """The doctor: a data set for each kind of fault, and what it says, counts and mends."""
 
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -257,7 +258,7 @@ KINDS = {
     ),
     "copied image": (copied_image, "set.json", "image 2", "1.jpg"),
     "shared image": (shared_image, "train.json", "image 1", "in val as "),
-    "few objects": (changed(few), "set.json", "", "fewer than 1: bird 0"),
+    "few objects": (changed(few), "set.json", "", "fewer than 1 objects: bird 0"),
     "orientation": (orientation, "1.jpg", "", "EXIF orientation 3"),
     "unsupported shape": (unsupported_shape, "via.json", "1.jpg", "point"),
 }
@@ -351,7 +352,7 @@ def test_more_objects_than_slots(tmp_path):
         save(tmp_path, change=change), preset="tiny", least=0, progress=False
     )
     assert (report.slots, report.overfull) == (8, 1)
-    assert "1 images to train on have more objects than train.max" in str(report)
+    assert "more objects than train.max_objects = 8: 1;" in str(report)
 
 
 def test_many_faults_of_a_kind_are_counted_and_the_first_shown(tmp_path):
@@ -418,6 +419,15 @@ def test_the_command_itself_needs_no_tensorflow(tmp_path):
     command = [sys.executable, "-m", "mrcnn_tf.datasets.doctor", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Examples:" in shown and "--min-objects N" in shown
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes that have names")
+def test_an_image_without_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    record = Record(tmp_path / "pipe.jpg", 1, (), tmp_path / "a.json")
+    [image] = examine_images(Annotations((), [record], []), "", progress=False)
+    assert [fault.kind for fault in image.faults] == ["unreadable image"]
+    assert image.digest is None and image.used is None
 
 
 def test_no_pixels_are_kept(tmp_path):
@@ -514,9 +524,10 @@ def test_listed_twice_in_two_files_comes_together(tmp_path):
     assert [fault.kind for fault in report.faults] == ["image listed twice"]
     fixed = tmp_path.with_name(f"{tmp_path.name}_fixed.json")
     assert (
-        str(fixed) in report.written[0] and "1 images, 2 objects" in report.written[0]
+        str(fixed) in report.written[0]
+        and "images (1), objects (2)" in report.written[0]
     )
-    assert "1 images that were listed before" in report.written[0]
+    assert "images that were listed before (1)" in report.written[0]
     [record] = read_annotations(fixed)[""].records
     assert sorted(item.box[1] for item in record.objects) == [5, 25]
 

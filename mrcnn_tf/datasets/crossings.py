@@ -25,8 +25,6 @@ def crossing_loop(polygon):
     if len(polygon) < 8 or len(polygon) % 2 or not np.isfinite(polygon).all():
         return None  # a triangle does not cross itself
     points = np.reshape(polygon, (-1, 2)).astype(np.float64)
-    # Repeated points make edges of no length, which cross nothing.
-    points = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
     best = None
     # A few hundred crossings tell as much as all.
     for first, second in itertools.islice(_crossings(points), _MOST_CROSSINGS):

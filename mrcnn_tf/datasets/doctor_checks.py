@@ -147,8 +147,8 @@ def class_fault(annotations, least, split):
         "few objects",
         str(annotations.records[0].file) if annotations.records else "",
         split,
-        f"{len(few)} of {len(annotations.classes)} classes have fewer than {least}: "
-        + _listed([f"{name} {count}" for count, name in few]),
+        f"{len(few)} of {len(annotations.classes)} classes have fewer than {least} "
+        "objects: " + _listed([f"{name} {count}" for count, name in few]),
         "annotate more of them, or remove the class",
     )
 

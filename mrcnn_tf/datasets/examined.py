@@ -87,7 +87,7 @@ def _examine_image(record, classes, has_masks):
         sample, faults, places = make_sample_and_places(record, classes, has_masks)
     except (ValueError, OSError) as error:
         found = str(error).removeprefix(f"{record.name}: ")
-        mend = "fetch or save it again; training would stop at it"
+        mend = "training would stop at it"
         fault = Fault("unreadable image", record.name, "", found, mend)
         return ExaminedImage([fault], _digest(record))
     faults += polygon_faults(record) + duplicate_faults(record, sample, places)
@@ -110,6 +110,8 @@ def _digest(record):
     """A hash of the bytes of an image; None where they cannot be read."""
     if isinstance(record.image, bytes):
         return hashlib.sha256(record.image).digest()
+    if not os.path.isfile(record.image):  # a pipe, or a device, may have no end
+        return None
     try:
         with open(record.image, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest()

@@ -51,20 +51,18 @@ def write_fixed(path, splits, unusable, shared, listed, progress=True):
             objects,
         )
         write_samples(file, pairs, annotations.classes)
+        read = sum(len(record.objects) for record in kept)
+        left_out = {
+            "images that cannot be used": _of(split, unusable),
+            "images that are in a later split": _of(split, shared - unusable),
+            "images that were listed before": _of(split, listed.keys() - unusable),
+            "objects of images in use": read - sum(objects),
+            "faults of reading, as listed above": len(annotations.faults),
+        }
+        words = [f"{what} ({count})" for what, count in left_out.items() if count]
         written.append(
-            f"wrote {file}: {len(kept)} images, {sum(objects)} objects; left out: "
-            + _left_out(
-                {
-                    "images that cannot be used": _of(split, unusable),
-                    "images that are in a later split": _of(split, shared - unusable),
-                    "images that were listed before": _of(split, listed),
-                    "objects of images in use": sum(
-                        len(record.objects) for record in kept
-                    )
-                    - sum(objects),
-                    "things in reading, as listed above": len(annotations.faults),
-                }
-            )
+            f"wrote {file}: images ({len(kept)}), objects ({sum(objects)}); left out "
+            f"or mended: {', '.join(words) or 'nothing'}"
         )
     return written
 
@@ -79,11 +77,6 @@ def _samples(records, annotations, objects):
 
 def _of(split, places):
     return sum(name == split for name, _ in places)
-
-
-def _left_out(counts):
-    words = [f"{count} {what}" for what, count in counts.items() if count]
-    return ", ".join(words) or "nothing"
 
 
 def fixed_path(path, split, annotations):

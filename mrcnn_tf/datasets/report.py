@@ -146,7 +146,7 @@ class Report:
         rest = len(totals) - len(words)
         if rest > 0:
             words.append(f"and {rest} more")
-        lines = [f"{len(totals)} classes, with their objects:"]
+        lines = [f"Objects by class ({len(totals)}):"]
         line = ""
         for index, word in enumerate(words):
             word += "," if index + 1 < len(words) else ""
@@ -179,8 +179,8 @@ class Report:
             ]
         if self.overfull:
             lines.append(
-                f"{self.overfull} images to train on have more objects than "
-                f"train.max_objects = {self.slots}; of those the largest are used"
+                f"Images to train on of more objects than train.max_objects = "
+                f"{self.slots}: {self.overfull}; the largest of their objects are used"
             )
         return "\n".join(lines)
 
