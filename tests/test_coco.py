@@ -422,6 +422,8 @@ def test_the_folder_of_the_file_comes_first_then_that_of_the_split(tmp_path):
     for place in ("1.png", "images/1.png", "val/1.png", "train/1.png"):
         save(tmp_path / place)
     assert images_of(tmp_path) == {"val": ["val/1.png"]}
+    save(file.parent / "val" / "1.png")
+    assert images_of(tmp_path) == {"val": ["annotations/val/1.png"]}
     save(file.parent / "1.png")
     assert images_of(tmp_path) == {"val": ["annotations/1.png"]}
 
