@@ -13,7 +13,12 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mrcnn_tf.datasets import doctor
-from mrcnn_tf.datasets.doctor_checks import duplicate_faults, repeated_images
+from mrcnn_tf.datasets.doctor_checks import (
+    class_fault,
+    duplicate_faults,
+    orientation_fault,
+    repeated_images,
+)
 from mrcnn_tf.datasets.examined import examine_images
 from mrcnn_tf.datasets.faults import ERRORS, WARNINGS
 from mrcnn_tf.datasets.formats import read_annotations
@@ -477,6 +482,41 @@ def test_duplicates_among_thousands_of_like_boxes(tmp_path):
     items = (Object("x", (0, 0, 10, 10)),) * 3000
     record = Record(tmp_path / "a.png", 5, items, tmp_path / "a.json")
     assert len(duplicate_faults(record, sample, range(3000))) == 2999
+
+
+@pytest.mark.parametrize(
+    ("tag", "size", "count"),
+    [
+        (None, None, 0),
+        (1, (40, 60), 0),
+        (3, (40, 60), 1),  # turned by 180 degrees: its size does not tell
+        (2, None, 1),
+        (6, None, 1),
+        (6, (60, 40), 0),  # declared as it is seen
+        (6, (40, 60), 1),  # declared as it is stored: said by the checks of training
+    ],
+)
+def test_orientation_is_said_once_where_it_is_in_doubt(tmp_path, tag, size, count):
+    photo(tmp_path / "1.jpg", 1, tag)
+    record = Record(tmp_path / "1.jpg", 1, (), tmp_path / "a.json", size)
+    [image] = examine_images(Annotations((), [record], []), "", progress=False)
+    assert [fault.kind for fault in image.faults] == ["orientation"] * count
+
+
+def test_orientation_of_a_square_image_is_in_doubt(tmp_path):
+    photo(tmp_path / "1.jpg", 1, 6, size=(40, 40))
+    record = Record(tmp_path / "1.jpg", 1, (), tmp_path / "a.json", (40, 40))
+    assert "EXIF orientation 6" in orientation_fault(record).found
+
+
+def test_crowds_are_no_objects_of_a_class(tmp_path):
+    objects = tuple(Object("cat", None, crowd=crowd) for crowd in (True, False, True))
+    records = [Record(tmp_path / "1.jpg", 1, objects, tmp_path / "a.json")]
+    annotations = Annotations(("cat",), records, [])
+    assert class_fault(annotations, 1, "") is None
+    assert class_fault(annotations, 2, "").found.endswith("cat 1")
+    nothing = class_fault(Annotations(("cat",), [], []), 1, "train")
+    assert nothing.found.endswith("cat 0") and nothing.where == "train"
 
 
 def test_repeated_images_by_hand(tmp_path):
