@@ -114,6 +114,21 @@ def test_masks_and_images_that_miss_each_other(tmp_path):
     assert [fault.kind for fault in annotations.faults] == kinds
 
 
+def test_masks_of_which_none_has_the_name_of_an_image(tmp_path):
+    mask = tiny_sets.numbered_masks(tmp_path)
+    for stem in "ab":
+        mask.with_stem(stem).rename(mask.with_stem(f"label {stem}"))
+    with pytest.raises(ValueError, match=r"images/ has no label a\.\*"):
+        png_masks.read(tmp_path)
+
+
+def test_numbers_for_a_single_image(tmp_path):
+    tiny_sets.numbered_masks(tmp_path).unlink()
+    (tmp_path / "images" / "a.jpg").unlink()
+    annotations = png_masks.read(tmp_path)[""]
+    assert [len(record.objects) for record in annotations.records] == [2]
+
+
 def test_one_broken_mask_of_two(tmp_path):
     mask = tiny_sets.numbered_masks(tmp_path)
     for broken in (b"", mask.read_bytes()[:60]):

@@ -94,8 +94,9 @@ def test_a_part_of_an_object_is_no_object(tmp_path):
     assert record.objects[0].box == (0, 0, 9, 9)
 
 
-def test_one_broken_file_of_two(tmp_path):
-    tiny_sets.voc(tmp_path).write_text("<annotation><object>")
+@pytest.mark.parametrize("text", ["<annotation><object>", "<note/>", ""])
+def test_one_broken_file_of_two(tmp_path, text):
+    tiny_sets.voc(tmp_path).write_text(text)
     annotations = voc.read(tmp_path)[""]
     assert [record.image_id for record in annotations.records] == ["b"]
     (fault,) = annotations.faults

@@ -63,9 +63,9 @@ def read(path):
         try:
             records.append(_record(file, images, faults))
         except ValueError as error:
+            found = str(error).removeprefix(f"{file}: ")  # which a fault says anyway
             mend = "its image left out; save it again"
-            fault = Fault("unreadable annotations", str(file), "", str(error), mend)
-            faults.append(fault)
+            faults.append(Fault("unreadable annotations", str(file), "", found, mend))
     if path.is_dir():
         paths = [r.image for r in records if not isinstance(r.image, bytes)]
         named = {path.stem for path in [*paths, *files]}
@@ -77,7 +77,7 @@ def _record(file, images, faults):
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         raise ValueError("expected an object with a list of shapes; is it labelme's?")
-    name = text(content.get("imagePath"), "imagePath").replace("\\", "/")
+    name = text(content.get("imagePath"), "imagePath")
 
     def report(kind, where, found, mend):
         faults.append(Fault(kind, str(file), where, found, mend))
