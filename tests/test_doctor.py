@@ -159,6 +159,15 @@ def test_wrong_commands(tmp_path, capsys):
         doctor.examine(tmp_path, preset="x")
 
 
+def test_a_folder_that_may_not_be_written_to(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    assert doctor.main([str(save(tmp_path)), "--fix"]) == 2
+    out, err = capsys.readouterr()
+    assert "set_fixed.json: its folder may not be written to" in err
+    assert "2/2" not in err and "Anchors" not in out  # said before it begins
+    assert not (tmp_path / "set_fixed.json").exists()
+
+
 def test_a_folder_of_nothing(tmp_path):
     report = doctor.examine(tmp_path, progress=False)
     [fault] = report.faults

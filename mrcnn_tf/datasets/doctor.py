@@ -32,7 +32,7 @@ from mrcnn_tf.datasets.doctor_checks import (
 from mrcnn_tf.datasets.examined import examine_images
 from mrcnn_tf.datasets.faults import Fault
 from mrcnn_tf.datasets.formats import FORMATS, find_format, read_annotations
-from mrcnn_tf.datasets.repair import write_fixed
+from mrcnn_tf.datasets.repair import check_writable, write_fixed
 from mrcnn_tf.datasets.report import Counts, Report, size_group
 from mrcnn_tf.presets import PRESETS
 
@@ -67,6 +67,8 @@ def examine(path, name=None, preset="resnet50_fpn", least=10, progress=True, fix
             "unreadable annotations", str(path), "", found, "nothing was examined"
         )
         return Report(str(path), name or "", {}, [fault], preset)
+    if fix:
+        check_writable(path, splits)
     images = {
         split: examine_images(annotations, split, progress)
         for split, annotations in splits.items()
@@ -198,7 +200,7 @@ def main(arguments=None):
             options.min_objects,
             fix=options.fix,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     print(json.dumps(report.to_dict(), indent=2) if options.json else f"\n{report}")

@@ -1,12 +1,30 @@
 """A repaired COCO JSON beside a data set, of what training would use of it."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mrcnn_tf.datasets.checks import make_sample
 from mrcnn_tf.datasets.coco_writer import write_samples
+
+
+def check_writable(path, splits):
+    """Finds out, before an hour of examining, that nothing could be written.
+
+    Args:
+        path, splits: as of `write_fixed`.
+    Raises:
+        PermissionError: if a folder may not be written to.
+    """
+    for split, annotations in splits.items():
+        file = fixed_path(path, split, annotations)
+        if not os.access(file.parent, os.W_OK):
+            raise PermissionError(
+                f"{file}: its folder may not be written to; copy the annotations to "
+                "one that may"
+            )
 
 
 def write_fixed(path, splits, unusable, shared, listed, progress=True):
