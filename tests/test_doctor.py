@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty_sets import HEIGHT, KINDS, WIDTH, entry, few, photo, save
+from faulty_sets import HEIGHT, KINDS, WIDTH, entry, few, no_annotations, photo, save
 from PIL import Image
 
 from mrcnn_tf.datasets import doctor
@@ -128,12 +128,20 @@ def test_many_faults_of_a_kind_are_counted_and_the_first_shown(tmp_path):
 
 def test_only_the_split_to_train_on_needs_many_objects(tmp_path):
     save(tmp_path, "train.json")
-    save(tmp_path, "val.json", first=3, change=few)
+    save(tmp_path, "val.json", first=3, change=no_annotations)
     report = doctor.examine(tmp_path, least=3, progress=False)
     assert list(report.counts) == ["train", "val"]
-    [fault] = report.faults
-    assert fault.kind == "few objects" and fault.where == "train"
-    assert "cat 2, dog 2" in fault.found
+    [empty, few] = report.faults
+    assert empty.kind == "image without annotations" and empty.where == "val"
+    assert few.kind == "few objects" and few.where == "train"
+    assert "cat 2, dog 2" in few.found
+
+
+def test_a_class_that_is_not_trained(tmp_path):
+    save(tmp_path, "train.json")
+    save(tmp_path, "val.json", first=3, change=few)
+    [fault] = doctor.examine(tmp_path, least=0, progress=False).faults
+    assert fault.kind == "unknown category" and fault.found.endswith("none of bird")
 
 
 def test_nothing_can_be_used(tmp_path, capsys):
