@@ -1,8 +1,13 @@
 """What several commands ask for in the same words."""
 
 import json
+from pathlib import Path
 
 import tensorflow as tf
+
+import mrcnn_tf as mr
+
+PUBLISHED = ("coco", "coco_v2")
 
 
 def add_data(parser, required=True):
@@ -40,6 +45,34 @@ def add_weights(parser, choices, text):
         metavar="FILE",
         help="a copy of the published file; without it, it is downloaded",
     )
+
+
+def add_model(parser):
+    """Adds --model and --weights-file, for `load_model`."""
+    parser.add_argument("--model", required=True, help="a .keras file, coco or coco_v2")
+    parser.add_argument(
+        "--weights-file",
+        type=Path,
+        metavar="FILE",
+        help="the checkpoint of coco or coco_v2, if you have downloaded it",
+    )
+
+
+def load_model(options):
+    """Returns the model that the command line names."""
+    if options.model in PUBLISHED:
+        return mr.MaskRCNN.from_pretrained(options.model, path=options.weights_file)
+    if Path(options.model).suffix != ".keras":
+        raise ValueError(
+            f"--model must be {', '.join(PUBLISHED)} or a .keras file, "
+            f"found {options.model!r}"
+        )
+    if options.weights_file:
+        raise ValueError(
+            f"--weights-file is for {' and '.join(PUBLISHED)}: {options.model} holds "
+            "its own"
+        )
+    return mr.MaskRCNN.load(options.model)
 
 
 def add_device(parser):

@@ -6,6 +6,7 @@ _NAMES = {
     "Preview": "monitor",
     "RunConfig": "run_file",
     "callbacks": "monitor",
+    "device_name": "versions",
     "make_optimizer": "optimizer",
     "make_run": "choose",
     "read_run": "run_file",

@@ -53,13 +53,18 @@ def train(run, config):
     _check(run, config)
     splits = open_data(run, config)
     if not config.classes:
+        # Opened again, for the other splits to number their classes alike.
         config = config.replace(classes=splits.train.classes)
+        splits = open_data(run, config)
+    if config.has_masks and not getattr(splits.train, "has_masks", True):
+        config = config.replace(roi={"mask_kind": "none"})
+        print(f"{run.data} has boxes alone: the network gets no mask branch")
     folder = Path(run.folder)
     checkpoints.make_folder(folder)
     with checkpoints.locked(folder):
         _check_same_run(folder, run, config)
         if run.deterministic:
-            tf.config.experimental.enable_op_determinism()
+            _be_deterministic()
         keras.utils.set_random_seed(run.seed)
         model = MaskRCNN(config)
         model.compile()
@@ -116,6 +121,14 @@ def _check_same_run(folder, run, config):
     found = differences(old, json.loads(run_to_json(run, config)))
     if found:
         raise ValueError(f"another run is in {folder}: {'; '.join(found)}; {advice}")
+
+
+def _be_deterministic():
+    """Has TensorFlow compute the same bits each time, from here to its end."""
+    tf.config.experimental.enable_op_determinism()
+    # It gathers sums, and adds what is ready first: which that is depends on how long
+    # the process has run, as cheap operations are scheduled otherwise after 90 steps.
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def _load_weights(model, run):

@@ -142,7 +142,13 @@ def open_data(run, config):
     Raises:
         ValueError, OSError: as `datasets.load`.
     """
-    return datasets.load(run.data, size=config.image.long_side, compose=run.compose)
+    return datasets.load(
+        run.data,
+        size=config.image.long_side,
+        compose=run.compose,
+        format=run.format_name,
+        classes=config.classes or None,
+    )
 
 
 def differences(old, new):
