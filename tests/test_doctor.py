@@ -140,8 +140,8 @@ def test_only_the_split_to_train_on_needs_many_objects(tmp_path):
 def test_a_class_that_is_not_trained(tmp_path):
     save(tmp_path, "train.json")
     save(tmp_path, "val.json", first=3, change=few)
-    [fault] = doctor.examine(tmp_path, least=0, progress=False).faults
-    assert fault.kind == "unknown category" and fault.found.endswith("none of bird")
+    [fault] = doctor.examine(tmp_path, least=1, progress=False).faults
+    assert fault.kind == "few objects" and fault.found.endswith(": bird 0")
 
 
 def test_nothing_can_be_used(tmp_path, capsys):

@@ -10,7 +10,6 @@ from mrcnn_tf.datasets.doctor_checks import (
     duplicate_faults,
     orientation_fault,
     repeated_images,
-    strange_classes,
 )
 from mrcnn_tf.datasets.examined import examine_images
 from mrcnn_tf.datasets.records import Annotations, Object, Record
@@ -81,19 +80,6 @@ def test_crowds_are_no_objects_of_a_class(tmp_path):
     assert class_fault(annotations, 2, "").found.endswith("cat 1")
     nothing = class_fault(Annotations(("cat",), [], []), 1, "train")
     assert nothing.found.endswith("cat 0") and nothing.where == "train"
-
-
-def test_classes_that_the_split_to_train_on_has_not(tmp_path):
-    records = [Record(tmp_path / "1.jpg", 1, (), tmp_path / "val.json")]
-    splits = {
-        "train": Annotations(("cat", "dog"), [], []),
-        "val": Annotations(("Cat", "dog", "bird"), records, []),
-        "test": Annotations(("cat",), [], []),
-    }
-    [fault] = strange_classes(splits, "train")
-    assert (fault.kind, fault.where) == ("unknown category", "val")
-    assert fault.file == str(tmp_path / "val.json")
-    assert fault.found == "train has none of Cat, bird"
 
 
 def test_repeated_images_by_hand(tmp_path):

@@ -28,7 +28,6 @@ from mrcnn_tf.datasets.doctor_checks import (
     class_fault,
     empty_fault,
     repeated_images,
-    strange_classes,
 )
 from mrcnn_tf.datasets.examined import examine_images
 from mrcnn_tf.datasets.faults import Fault
@@ -83,8 +82,7 @@ def examine(path, name=None, preset="resnet50_fpn", least=10, progress=True, fix
         faults += annotations.faults
         faults += [fault for image in images[split] for fault in image.faults]
         faults.append(empty_fault(annotations, split))
-    faults += repeated + strange_classes(splits, to_train)
-    faults.append(class_fault(splits[to_train], least, to_train))
+    faults += [*repeated, class_fault(splits[to_train], least, to_train)]
 
     recall, suggestion = _recall(images[to_train], config)
     slots = config.train.max_objects

@@ -153,33 +153,6 @@ def class_fault(annotations, least, split):
     )
 
 
-def strange_classes(splits, to_train):
-    """Finds classes that other splits have and the one to train on has not.
-
-    Args:
-        splits: dict from names to `Annotations`.
-        to_train: the name of the one to train on.
-    Returns:
-        list of `Fault`.
-    """
-    known = splits[to_train].classes
-    faults = []
-    for split, annotations in splits.items():
-        strange = [name for name in annotations.classes if name not in known]
-        if strange:
-            faults.append(
-                Fault(
-                    "unknown category",
-                    str(annotations.records[0].file) if annotations.records else "",
-                    split,
-                    f"{to_train} has none of {_listed(strange)}",
-                    f"training would stop at it; add them to {to_train}, or rename "
-                    "them if they are spelt differently there",
-                )
-            )
-    return faults
-
-
 def empty_fault(annotations, split):
     """Names the images without annotations; None if there is none.
 
