@@ -29,6 +29,7 @@ def sizes_of(objects, size=EVEN):
 def test_against_every_anchor_of_the_network(preset, size):
     config = Config.preset(preset)
     corners = np.random.default_rng(0).uniform(0, 1, (40, 2, 2))
+    corners[:5] = 1 - corners[:5] / 50  # beyond the last anchors
     objects = (np.sort(corners, axis=1) * size).reshape(-1, 4)
     content = network_size(*size, config.image)
     padded = padded_size(*content, config.image)
@@ -88,12 +89,19 @@ def test_anchors_that_fit_are_left_alone():
     assert suggest_sizes(objects, sizes_of(objects), config) is None
 
 
-@pytest.mark.parametrize("sides", [(10, 12, 23), (23,), (24, 40, 56, 80, 110), (5, 80)])
+def scattered(sides):
+    """Square boxes about places of no order, fifty of each side."""
+    objects = centred(np.repeat(sides, 50), (0, 0))
+    places = np.random.default_rng(0).uniform(50, 70, (len(objects), 2))
+    return objects + np.tile(places, 2)
+
+
+@pytest.mark.parametrize(
+    "sides", [(10, 12, 23), (23,), (24, 40, 56, 80, 110), (5, 80), (8, 10, 12, 16)]
+)
 def test_a_suggestion_finds_more_and_nothing_less(sides):
     config = Config.preset("tiny", rpn={"anchor_sizes": (16, 32, 64, 96, 128)})
-    rng = np.random.default_rng(0)
-    objects = centred(np.repeat(sides, 50), (0, 0))
-    objects += np.tile(rng.uniform(50, 70, (len(objects), 2)), 2)
+    objects = scattered(sides)
     places = sizes_of(objects)
     suggestion = suggest_sizes(objects, places, config)
     assert suggestion == tuple(sorted(set(suggestion))) and len(suggestion) == 5
@@ -105,6 +113,13 @@ def test_a_suggestion_finds_more_and_nothing_less(sides):
         for least in (0.5, config.rpn.positive_iou)
     ]
     assert max(gains) >= 0.05 and min(gains) >= -0.01
+
+
+def test_more_at_one_threshold_for_fewer_at_the_other_is_not_suggested():
+    # An anchor of 10 pixels would find half of them more at 0.5, and fewer at 0.7.
+    config = Config.preset("tiny", rpn={"anchor_sizes": (16, 32, 64, 96, 128)})
+    objects = scattered((9, 15.9))
+    assert suggest_sizes(objects, sizes_of(objects), config) is None
 
 
 def test_a_few_objects_suggest_nothing():

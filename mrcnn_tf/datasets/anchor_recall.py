@@ -17,6 +17,7 @@ _SMALLEST = 8  # pixels, of the sizes that are tried
 _ENOUGH = 50  # objects; of fewer, sizes are not suggested
 _SAMPLE = 3000  # objects that a suggestion is found on; more change nothing
 _LOSS = 0.01  # of the objects, at one threshold for gains at the other
+_FORBIDDEN = 10  # takes away more than there is to gain
 _MARGIN = 0.05  # of the objects; what finds fewer more than this is not suggested
 
 
@@ -116,14 +117,14 @@ def suggest_sizes(boxes, sizes, config):
     def value(choice):
         found, mean = shares(choice)
         # To find more at one threshold is no good for fewer at the other.
-        return found.sum() + mean - 10 * np.maximum(to_beat - found - _LOSS, 0).sum()
+        return found.sum() + mean - _FORBIDDEN * (to_beat - found > _LOSS).sum()
 
     sides = np.sqrt(np.prod(scaled[:, 2:] - scaled[:, :2], axis=1))
     quantiles = np.searchsorted(tried, np.quantile(sides, (0.1, 0.3, 0.5, 0.7, 0.9)))
     starts = [own, _rising(quantiles, len(tried))]
     best = max((_climb(start, len(tried), value) for start in starts), key=value)
     gain = shares(best)[0] - to_beat
-    if gain.max() < _MARGIN or gain.min() < -_LOSS:
+    if gain.max() < _MARGIN:
         return None
     return tuple(int(tried[index]) for index in best)
 
