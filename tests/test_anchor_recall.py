@@ -29,7 +29,6 @@ def sizes_of(objects, size=EVEN):
 def test_against_every_anchor_of_the_network(preset, size):
     config = Config.preset(preset)
     corners = np.random.default_rng(0).uniform(0, 1, (40, 2, 2))
-    corners[:5] = 1 - corners[:5] / 50  # beyond the last anchors
     objects = (np.sort(corners, axis=1) * size).reshape(-1, 4)
     content = network_size(*size, config.image)
     padded = padded_size(*content, config.image)
@@ -55,6 +54,13 @@ def test_by_hand():
     # Of 96, the widest is 136 x 68 pixels: rounded, a little more than 96 x 96.
     inside = [40**2 / 48**2, 8**2 / 16**2, 136 * 68 / 192**2]
     np.testing.assert_allclose(found, [1, *inside])
+
+
+def test_there_are_no_anchors_beyond_the_last():
+    # P6 has them at 0 and 64; one at 128 would meet this box.
+    config = Config.preset("tiny", rpn={"anchor_sizes": (512, 512, 512, 512, 16)})
+    found = best_overlaps(centred([16], (120, 120)), sizes_of([0]), config)
+    assert found[0] == pytest.approx(16**2 / 512**2, rel=0.01)
 
 
 def test_boxes_are_scaled_to_the_network():
