@@ -76,10 +76,7 @@ def checked(rle, height, width):
             f"an RLE of {sum(runs)} pixels, the image has {height} x {width}"
         )
     result = {"size": [height, width], "counts": counts}
-    if counts is runs:
-        result = coco_mask.frPyObjects(result, height, width)
-    # pycocotools finds a wrong box where a run has no pixel.
-    return encode(decode(result)) if 0 in runs[1:] else result
+    return coco_mask.frPyObjects(result, height, width) if counts is runs else result
 
 
 def _runs(counts):

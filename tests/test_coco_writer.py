@@ -56,7 +56,10 @@ def record(image, image_id=1, size=None, outline=SQUARE, **changes):
 
 def test_a_file_by_hand(tmp_path):
     image = photo(tmp_path / "photos" / "1.png")
-    coco_writer.write(tmp_path / "out" / "a.json", dataset(record(image, 17)))
+    # The square without a corner of 5 x 5 pixels.
+    outline = (np.array([2.0, 3, 12, 3, 12, 8, 7, 8, 7, 13, 2, 13]),)
+    whole = dataset(record(image, 17, outline=outline))
+    coco_writer.write(tmp_path / "out" / "a.json", whole)
     content = json.loads((tmp_path / "out" / "a.json").read_text())
     assert content["images"] == [
         {"id": 17, "file_name": "../photos/1.png", "height": 20, "width": 30}
@@ -69,14 +72,14 @@ def test_a_file_by_hand(tmp_path):
         "image_id": 17,
         "category_id": 2,
         "bbox": [2, 3, 10, 10],
-        "area": 100,
+        "area": 75,
         "iscrowd": 0,
     }
     assert outline["size"] == [20, 30] and isinstance(outline["counts"], str)
     pixels = COCO(tmp_path / "out" / "a.json").annToMask(
         {**entry, "segmentation": outline}
     )
-    assert pixels[3:13, 2:12].all() and pixels.sum() == 100
+    assert pixels[3:8, 2:12].all() and pixels.sum() == 75
 
 
 def test_boxes_alone_have_no_segmentation(tmp_path):
@@ -162,6 +165,16 @@ def test_images_are_named_from_where_the_folder_really_is(tmp_path):
     whole = dataset(record(tmp_path / "photos" / "1.png"))
     coco_writer.write(tmp_path / "link" / "a.json", whole)
     same(whole[0], read_back(tmp_path / "link" / "a.json")[0])
+    # A link to the folder of the images, too, is where they are.
+    photo(tmp_path / "far" / "away" / "2.png")
+    whole = dataset(record(tmp_path / "far" / "away" / "2.png"))
+    coco_writer.write(tmp_path / "link" / "b.json", whole)
+    content = json.loads((tmp_path / "link" / "b.json").read_text())
+    assert content["images"][0]["file_name"] == "2.png"
+    whole = dataset(record(tmp_path / "link" / "2.png"))
+    coco_writer.write(tmp_path / "far" / "away" / "c.json", whole)
+    content = json.loads((tmp_path / "link" / "c.json").read_text())
+    assert content["images"][0]["file_name"] == "2.png"
 
 
 def test_a_relative_path(tmp_path, monkeypatch):
