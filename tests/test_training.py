@@ -131,7 +131,7 @@ def test_the_command_explains_itself(flag, capsys):
     [
         (["--data", "shapes", "--preset", "pets"], "needs pretrained weights"),
         (["--data", "shapes", "--preset", "huge"], "no preset 'huge'"),
-        (["--data", "nowhere"], "annotations/trimaps"),
+        (["--data", "nowhere"], "no such file or folder"),
         (["--data", "shapes", "--epochs", "0"], "--epochs must be from 1 to"),
         ("--data shapes --steps 5 --epochs 6".split(), "the 5 steps of the run"),
         (
@@ -143,7 +143,7 @@ def test_the_command_explains_itself(flag, capsys):
             "none.pth: no such file; expected a copy of maskrcnn_resnet50_fpn_coco",
         ),
         ("--data shapes --weights coco --preset tiny".split(), "leave out --preset"),
-        ("--data shapes --weights-file x".split(), "needs --weights to say"),
+        ("--data shapes --weights-file x".split(), "needs run.weights to say"),
         ("--data shapes --set clip_norm=5".split(), "takes PART.FIELD=VALUE"),
         ("--data shapes --set train.clip_norm".split(), "takes PART.FIELD=VALUE"),
         ("--data shapes --set train.clip=5".split(), "no field 'train.clip'"),
@@ -160,7 +160,7 @@ def test_the_command_says_in_a_sentence_what_is_wrong(
 def test_fields_of_the_config_from_the_command_line():
     changes = ["train.clip_norm=5", "roi.mask_kind=softmax", "image.mean=[0, 0.5, 1]"]
     options = train_script.parse("--data shapes --run x --set".split() + changes)
-    config = train_script.choose_config(options)
+    config = train_script.choose_run(options)[1]
     assert config == mr.Config.preset(
         "tiny",
         train={"clip_norm": 5},
