@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_at_once(tmp_path):
 
 
 def test_unknown_data_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere.*shapes"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*shapes"):
         mr.datasets.load(tmp_path / "nowhere")
 
 
