@@ -26,7 +26,6 @@ import json
 import logging
 import re
 import signal
-import struct
 import warnings
 import xml.etree.ElementTree as ElementTree
 import zlib
@@ -41,6 +40,7 @@ from mrcnn_tf.datasets.annotated import AnnotatedImages
 from mrcnn_tf.datasets.formats import read_annotations
 
 _PATIENCE = 10  # seconds for one reading
+_KINDS = "drop odd odd twice other number wrap rename".split()
 _DEEP = 100_000  # brackets, far beyond Python's recursion limit
 
 ODD_NUMBERS = [
@@ -168,15 +168,11 @@ def spoiled_bytes(draw, data):
 def _spoiled_json(draw, content):
     content = [copy.deepcopy(content)]  # in a list, for the root to be a member too
     for _ in range(draw(st.integers(1, 3))):
-        places = list(_places(content))
-        if not places:
-            break
+        places = list(_places(content)) or [([None], 0)]
         owner, key = draw(st.sampled_from(places))
         other_owner, other_key = draw(st.sampled_from(places))
         value = owner[key]
-        kind = draw(
-            st.sampled_from("drop odd odd twice other number wrap rename".split())
-        )
+        kind = draw(st.sampled_from(_KINDS))
         if kind == "drop":
             del owner[key]
         elif kind == "twice" and isinstance(owner, list):
@@ -195,7 +191,7 @@ def _spoiled_json(draw, content):
 
 
 def _places(content):
-    """Yields (container, key) of each member of a JSON tree, at any depth."""
+    """Yields (container, key) of each member of a JSON tree."""
     keys = content if isinstance(content, dict) else range(len(content))
     for key in list(keys):
         yield content, key
@@ -204,8 +200,8 @@ def _places(content):
 
 
 def _numbers_near(value):
-    return [-value, value + 1, value - 1, value * 1000, value / 1000, str(value),
-            float(value), *ODD_NUMBERS]  # fmt: skip
+    near = [-value, value + 1, value - 1, value * 1000, value / 1000, float(value)]
+    return [*near, str(value), *ODD_NUMBERS]
 
 
 @st.composite
@@ -217,7 +213,7 @@ def _spoiled_xml(draw, sound):
             break
         owner, element = draw(st.sampled_from(owners))
         _, other = draw(st.sampled_from(owners))
-        kind = draw(st.sampled_from("drop odd odd twice other number rename".split()))
+        kind = draw(st.sampled_from(_KINDS))
         if kind == "drop":
             owner.remove(element)
         elif kind == "twice":
@@ -250,16 +246,14 @@ def _spoiled_image(draw, sound):
     if kind == "bytes":
         return draw(spoiled_bytes(sound))
     if kind == "huge":  # a head that promises 60,000 x 60,000 pixels
-        head = b"IHDR" + struct.pack(">II", 60_000, 60_000) + sound[24:29]
-        check_sum = struct.pack(">I", zlib.crc32(head))
-        return sound[:12] + head + check_sum + sound[33:]
+        head = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + sound[24:29]
+        return sound[:12] + head + zlib.crc32(head).to_bytes(4, "big") + sound[33:]
     with Image.open(io.BytesIO(sound)) as image:
         if kind == "mode":
-            mode = draw(st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]))
-            image = image.convert("L").convert(mode)
+            modes = st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+            image = image.convert("L").convert(draw(modes))
         elif kind == "size":
-            sides = st.integers(1, 40)
-            image = image.resize((draw(sides), draw(sides)))
+            image = image.resize(draw(st.tuples(*[st.integers(1, 40)] * 2)))
         else:
             offset = draw(st.integers(0, 255))
             image = image.convert("L").point(lambda value: (value + offset) % 256)
