@@ -242,6 +242,14 @@ def test_listed_twice_in_two_files_comes_together(tmp_path):
     assert sorted(item.box[1] for item in record.objects) == [5, 25]
 
 
+def test_a_repaired_copy_is_read_in_place_of_its_original(tmp_path, caplog):
+    path = KINDS["reversed box"][0](tmp_path)
+    doctor.examine(path, least=0, progress=False, fix=True)
+    report = doctor.examine(path.parent, least=0, progress=False)
+    assert f"_fixed.json is read in place of {path.name}" in caplog.text
+    assert report.errors == 0 and report.counts[""].objects > 0
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no data beside the repository")
 @pytest.mark.parametrize(
     ("name", "kinds", "objects"),

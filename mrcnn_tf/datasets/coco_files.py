@@ -5,6 +5,7 @@ folder, in folders beside it that are called images or after the split, and then
 same way around the folder above: annotations/ may stand beside the images.
 """
 
+import logging
 import os
 import re
 from collections import Counter
@@ -13,6 +14,9 @@ from functools import cache
 from mrcnn_tf.datasets.formats import SPLIT_FOLDERS
 from mrcnn_tf.datasets.json_files import has_key
 
+_logger = logging.getLogger(__name__)
+
+REPAIRED = "_fixed"  # ends the name of the copy that the doctor writes
 # Of COCO 2017's own files, those that are of something else than objects.
 _PASSED_OVER = ("captions_", "image_info_", "panoptic_", "person_keypoints_", "stuff_")
 
@@ -25,13 +29,19 @@ def annotation_files(path):
             annotations/.
     Returns:
         dict from split, "" for a file or where no name says which, to a list of Path.
+        In a folder the doctor's repaired copy takes the place of its original.
     """
     if not path.is_dir():
         return {"": [path]} if _is_coco(path) else {}
     found = {split: [] for split in (*SPLIT_FOLDERS, "")}
     for folder in (path, path / "annotations"):
         for file in sorted(folder.glob("*.json")):
-            if not file.name.startswith(_PASSED_OVER) and _is_coco(file):
+            if file.name.startswith(_PASSED_OVER) or not _is_coco(file):
+                continue
+            repaired = file.with_name(f"{file.stem}{REPAIRED}.json")
+            if repaired.is_file():
+                _logger.warning("%s is read in place of %s", repaired, file.name)
+            else:
                 found[_split_of(file)[0]].append(file)
     return {split: files for split, files in found.items() if files}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mrcnn_tf.datasets.checks import make_sample
+from mrcnn_tf.datasets.coco_files import REPAIRED
 from mrcnn_tf.datasets.coco_writer import write_samples
 
 
@@ -114,7 +115,7 @@ def fixed_path(path, split, annotations):
     if len(files) == 1:
         (file,) = files
         if file.is_file() and file.suffix.lower() in (".json", ".xml"):
-            return file.with_name(f"{file.stem}_fixed.json")
+            return file.with_name(f"{file.stem}{REPAIRED}.json")
     path = Path(path).resolve()
     name = path.stem if path.is_file() else path.name
-    return path.with_name("_".join(filter(None, (name, split, "fixed"))) + ".json")
+    return path.with_name("_".join(filter(None, (name, split))) + f"{REPAIRED}.json")

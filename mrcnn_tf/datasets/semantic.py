@@ -80,8 +80,8 @@ def semantic_batches(dataset, labels, size, batch_size, training, seed=0, augmen
             `augment`; False goes through once in order, and the last batch may be
             smaller.
         seed: int; the same seed gives the same batches.
-        augment: callable (Sample, NumPy Generator) -> Sample, or None for none;
-            see `augment.Augment`.
+        augment: callable (Sample, NumPy Generator, dataset) -> Sample, or None for
+            none; see `augment.Augment`.
     Returns:
         tf.data.Dataset of pairs: images float32 [B, S, S, 3], 0 to 255, and labels
         uint8 [B, S, S].
