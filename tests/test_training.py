@@ -83,6 +83,7 @@ def test_best_is_the_least_validation_loss(tmp_path):
 
         def save(self, path):
             self.saved += 1
+            path.touch()
 
     callback = BestCheckpoint(tmp_path / "best.keras")
     callback.set_model(Model())

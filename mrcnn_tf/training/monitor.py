@@ -4,9 +4,13 @@ from pathlib import Path
 
 import keras
 
+from mrcnn_tf.training import checkpoints
+
 
 def callbacks(folder):
-    """Makes the callbacks of a training run.
+    """Makes the callbacks of `model.fit`, in a notebook or a script of your own.
+
+    `training.train` does more: it measures, and goes on after a kill.
 
     Args:
         folder: of the run, made where it is missing. It gets `last.keras` and, with
@@ -18,13 +22,10 @@ def callbacks(folder):
         OSError: if the folder cannot be written, before an hour is spent.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / ".writable"
-    probe.touch()
-    probe.unlink()
+    checkpoints.make_folder(folder)
     return [
         LearningRate(),  # first: the others report what it adds
-        keras.callbacks.ModelCheckpoint(folder / "last.keras"),
+        LastCheckpoint(folder / "last.keras"),
         BestCheckpoint(folder / "best.keras"),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
         keras.callbacks.TensorBoard(folder / "tensorboard"),
@@ -37,6 +38,18 @@ class LearningRate(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Adds `learning_rate` to the logs."""
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class LastCheckpoint(keras.callbacks.Callback):
+    """Saves the model after each epoch; a crash meanwhile leaves the one before."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves."""
+        checkpoints.save(self.model, self.path)
 
 
 class BestCheckpoint(keras.callbacks.Callback):
@@ -55,7 +68,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         loss = (logs or {}).get("val_loss", float("inf"))
         if loss < self.least:
             self.least = loss
-            self.model.save(self.path)
+            checkpoints.save(self.model, self.path)
 
 
 class Preview(keras.callbacks.Callback):
