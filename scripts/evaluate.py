@@ -7,7 +7,8 @@ Examples:
     scripts/evaluate.py --model runs/shapes/best.keras --data shapes
     scripts/evaluate.py --model runs/photos/best.keras --data photos/ --split val \\
         --json outputs/photos_val.json
-    scripts/evaluate.py --model coco --data coco2017/ --split val --gpu 0
+    scripts/evaluate.py --model coco --gpu 0 --split all \\
+        --data data/coco2017/annotations/instances_val2017.json
     scripts/evaluate.py --model runs/pets/best.keras --data ~/oxford_pets --compose 4 \\
         --figure outputs/pets_scenes.png
 """
@@ -38,7 +39,13 @@ def parse(arguments):
     add_model(parser)
     add_data(parser)
     add_format(parser)
-    parser.add_argument("--split", choices=("train", "val", "test"), default="test")
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default="test",
+        help="which part is measured (default test); all: every image of your own "
+        "annotations",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures")
     parser.add_argument(
         "--figure", type=Path, help="PNG of eight images, answers drawn"
@@ -47,23 +54,31 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
+def open_dataset(options, config):
+    """Opens what is to be measured, with the classes of the model."""
+    format = None if options.format == "auto" else options.format
+    if options.split == "all":
+        return mr.datasets.load_all(options.data, format, config.classes)
+    splits = mr.datasets.load(
+        options.data,
+        size=config.image.long_side,
+        compose=options.compose,
+        format=format,
+        classes=config.classes,
+    )
+    return getattr(splits, options.split)
+
+
 def measure(options):
     """Measures and draws as the command line says."""
     for path in (options.json, options.figure):
         if path:  # a fault here should show before an hour is spent
             path.parent.mkdir(parents=True, exist_ok=True)
     model = load_model(options)
-    splits = mr.datasets.load(
-        options.data,
-        size=model.config.image.long_side,
-        compose=options.compose,
-        format=None if options.format == "auto" else options.format,
-        classes=model.config.classes,
-    )
-    dataset = getattr(splits, options.split)
+    dataset = open_dataset(options, model.config)
     print(
         f"measuring {options.model} on {len(dataset)} images of {options.data}, "
-        f"{options.split} split, on {mr.training.device_name()}",
+        f"split {options.split}, on {mr.training.device_name()}",
         flush=True,
     )
     evaluation = mr.evaluate(model, dataset)

@@ -70,7 +70,7 @@ def test_images_that_cannot_be_used_are_left_out_and_said(
     assert [fault.kind for fault in dataset.faults] == kinds
     assert [record.image_id for record in dataset.records] == [0, 1]
     [message] = caplog.messages
-    assert message.startswith("2 of 4 images are in use; left out: ")
+    assert message.startswith("2 of 4 images are in use; faults: ")
     assert "1 missing image" in message and str(read) in message
     assert "mrcnn_tf.datasets.doctor" in message
 

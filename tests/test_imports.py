@@ -24,7 +24,8 @@ STAGES = {"proposals", "targets", "losses", "detections"}
 MAY_IMPORT = {
     "__init__": set(),  # what it offers is imported when asked for
     "presets": set(),
-    "config": {"presets"},
+    "config_parts": set(),
+    "config": {"config_parts", "presets"},
     "rle": set(),
     "result": {"rle"},
     "boxes": set(),

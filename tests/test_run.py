@@ -6,6 +6,7 @@ import evaluate as evaluate_script
 import options
 import pytest
 import small
+import tiny_sets
 import train as train_script
 
 import mrcnn_tf as mr
@@ -163,3 +164,14 @@ def test_evaluate_writes_its_figures(tmp_path, capsys):
     assert found["images"] == 200 and found["split"] == "test"
     assert set(found["box"]) == set(found["mask"]) >= {"AP", "AP50"}
     assert capsys.readouterr().out.startswith(f"measuring {arguments[1]} on 200 images")
+
+
+def test_all_images_may_be_measured_whatever_their_split(tmp_path):
+    tiny_sets.masks(tmp_path)  # two images: too few to divide
+    config = small.config(classes=("object", *small.CLASSES))
+    arguments = ["--model", "m.keras", "--data", str(tmp_path), "--split"]
+    everything = evaluate_script.parse([*arguments, "all"])
+    dataset = evaluate_script.open_dataset(everything, config)
+    assert len(dataset) == 2 and dataset.classes == config.classes
+    with pytest.raises(ValueError, match="cannot be divided"):
+        evaluate_script.open_dataset(evaluate_script.parse([*arguments, "val"]), config)

@@ -19,6 +19,7 @@ _NAMES = {
     "TfdsPets": "pets_tfds",
     "batches": "pipeline",
     "load": "splits",
+    "load_all": "splits",
     "read_image": "images",
     "semantic_batches": "semantic",
 }

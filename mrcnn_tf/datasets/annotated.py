@@ -50,7 +50,7 @@ class AnnotatedImages:
         self._reported = set()  # images whose faults have been said
         if self.faults:
             _logger.warning(
-                "%d of %d images are in use; left out: %s. The first: %s. "
+                "%d of %d images are in use; faults: %s. The first: %s. "
                 "python -m mrcnn_tf.datasets.doctor lists all",
                 len(self.records),
                 len(annotations.records),
