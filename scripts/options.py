@@ -111,8 +111,8 @@ def add_changes(parser):
         default=[],
         metavar="PART.FIELD=VALUE",
         dest="changes",
-        help="change fields of the config: its parts stand in mrcnn_tf/config.py, and "
-        "run in mrcnn_tf/training/run_file.py",
+        help="change fields of the config: its parts stand in "
+        "mrcnn_tf/config_parts.py, and run in mrcnn_tf/training/run_file.py",
     )
 
 
