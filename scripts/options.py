@@ -47,9 +47,15 @@ def add_weights(parser, choices, text):
     )
 
 
-def add_model(parser):
-    """Adds --model and --weights-file, for `load_model`."""
-    parser.add_argument("--model", required=True, help="a .keras file, coco or coco_v2")
+def add_model(parser, default=None):
+    """Adds --model, required without a default, and --weights-file."""
+    says = f" (default {default})" if default else ""
+    parser.add_argument(
+        "--model",
+        required=default is None,
+        default=default,
+        help=f"a .keras file, coco or coco_v2{says}",
+    )
     parser.add_argument(
         "--weights-file",
         type=Path,

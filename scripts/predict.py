@@ -21,13 +21,13 @@ import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from options import add_model, load_model
 from tqdm import tqdm
 
 import mrcnn_tf as mr
 from mrcnn_tf.datasets.images import image_suffixes
 from mrcnn_tf.evaluation.coco import coco_results
 
-PUBLISHED = ("coco", "coco_v2")
 RESULTS = "results.json"
 # Of a picture, in pixels: for labels that can be read, and for the memory, as
 # matplotlib takes 3 GB to draw a photograph of 50 megapixels, and twice that unreduced.
@@ -42,17 +42,7 @@ def parse(arguments):
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="IMAGE", help="images and folders"
     )
-    parser.add_argument(
-        "--model",
-        default="coco",
-        help="coco (the default), coco_v2 or a .keras file",
-    )
-    parser.add_argument(
-        "--weights-file",
-        type=Path,
-        metavar="FILE",
-        help="the checkpoint of coco or coco_v2, if you have downloaded it",
-    )
+    add_model(parser, default="coco")
     parser.add_argument(
         "--min-score",
         type=float,
@@ -163,23 +153,6 @@ def prepare_folder(out, images):
     probe.touch()
     probe.unlink()
     return pictures
-
-
-def load_model(options):
-    """Returns the model that the command line names."""
-    if options.model in PUBLISHED:
-        return mr.MaskRCNN.from_pretrained(options.model, path=options.weights_file)
-    if Path(options.model).suffix != ".keras":
-        raise ValueError(
-            f"--model must be {', '.join(PUBLISHED)} or a .keras file, "
-            f"found {options.model!r}"
-        )
-    if options.weights_file:
-        raise ValueError(
-            f"--weights-file is for {' and '.join(PUBLISHED)}: {options.model} holds "
-            "its own"
-        )
-    return mr.MaskRCNN.load(options.model)
 
 
 def draw_picture(image, result):
