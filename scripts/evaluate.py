@@ -30,6 +30,8 @@ from options import (
 
 import mrcnn_tf as mr
 
+LABELLED = 10  # objects in a panel; the labels of more hide what they name
+
 
 def parse(arguments):
     """Reads the command line."""
@@ -98,7 +100,10 @@ def measure(options):
         figure, axes = mr.visualize.panels(len(samples), columns=4)
         for axis, sample in zip(axes, samples, strict=True):
             result = model.detect(sample.image).keep(0.5)
-            mr.visualize.draw(sample.image, result, axes=axis)
+            shown = ("masks", "outlines", "boxes", "labels")
+            if len(result) > LABELLED:
+                shown = ("masks", "outlines")
+            mr.visualize.draw(sample.image, result, show=shown, axes=axis)
         figure.savefig(options.figure)
         print(f"{len(samples)} answers drawn in {options.figure}")
 
