@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from options import add_model, load_model
+from options import add_device, add_model, choose_device, load_model
 from tqdm import tqdm
 
 import mrcnn_tf as mr
@@ -53,6 +53,7 @@ def parse(arguments):
     parser.add_argument(
         "--out", type=Path, default=Path("outputs/predict"), help="folder of results"
     )
+    add_device(parser)
     options = parser.parse_args(arguments)
     if not 0 <= options.min_score <= 1:
         parser.error(f"--min-score must be from 0 to 1, found {options.min_score}")
@@ -260,6 +261,7 @@ def main(arguments=None):
     """Runs the command; returns its exit status."""
     options = parse(arguments)
     try:
+        choose_device(options)
         return run(options)
     except (ValueError, OSError) as error:
         print(f"predict: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from options import add_data
+from options import add_data, add_device, choose_device
 
 import mrcnn_tf as mr
 from mrcnn_tf import unet
@@ -62,6 +62,7 @@ def parse(arguments):
         help="MobileNetV2 of Keras Applications without top; downloaded if not given",
     )
     parser.add_argument("--seed", type=int, default=0)
+    add_device(parser)
     return parser.parse_args(arguments)
 
 
@@ -160,6 +161,7 @@ def main(arguments=None):
     """Runs the command; returns its exit status."""
     options = parse(arguments)
     try:
+        choose_device(options)
         train(options)
     except (ValueError, OSError, tf.errors.InvalidArgumentError) as error:
         print(f"train_unet: {error}", file=sys.stderr)

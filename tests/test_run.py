@@ -4,10 +4,12 @@ import json
 
 import evaluate as evaluate_script
 import options
+import predict as predict_script
 import pytest
 import small
 import tiny_sets
 import train as train_script
+import train_unet as train_unet_script
 
 import mrcnn_tf as mr
 from mrcnn_tf.training.parts import Some
@@ -130,11 +132,17 @@ def test_options_make_the_same_run_as_a_file():
     assert config == mr.Config.preset("tiny", train={"steps": 25})
 
 
-def test_a_gpu_that_is_not_there(capsys):
-    arguments = ["--data", "shapes", "--gpu", "7"]
-    assert train_script.main([*arguments, "--run", "x"]) == 1
-    assert "--gpu 7: TensorFlow finds" in capsys.readouterr().err
-    assert evaluate_script.main([*arguments, "--model", "x.keras"]) == 1
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        (train_script, ["--data", "shapes", "--run", "x"]),
+        (evaluate_script, ["--data", "shapes", "--model", "x.keras"]),
+        (predict_script, ["x.jpg"]),
+        (train_unet_script, ["--data", "shapes", "--run", "x"]),
+    ],
+)
+def test_a_gpu_that_is_not_there(script, arguments, capsys):
+    assert script.main([*arguments, "--gpu", "7"]) == 1
     assert "--gpu 7: TensorFlow finds" in capsys.readouterr().err
 
 
