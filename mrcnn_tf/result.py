@@ -49,7 +49,7 @@ class Result:
             self.boxes[index],
             self.classes[index],
             self.scores[index],
-            tuple(self.rles[i] for i in index),
+            tuple(self.rles[i] for i in index) if self.rles else (),
             self.height,
             self.width,
             self.class_names,

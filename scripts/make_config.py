@@ -75,6 +75,8 @@ def make(options):
         seed=options.seed,
     )
     run, config = changed_run(run, config, parse_changes(options.changes))
+    if options.changes:
+        reasons.append(f"after all that, as asked: {', '.join(options.changes)}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(mr.training.run_to_json(run, config) + "\n", "utf-8")
     print("\n".join(f"- {reason}" for reason in reasons))

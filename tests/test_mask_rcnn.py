@@ -102,6 +102,8 @@ def test_a_network_without_masks_trains_finds_saves_and_loads(scenes, tmp_path):
     assert set(logs) == {"loss", *losses.BOX_NAMES}
     result = network.detect(scenes[0].image)
     assert len(result) and result.rles == () and result.masks.shape == (0, 64, 64)
+    assert len(result.keep(0.0)) == len(result) and len(result.keep(1.1)) == 0
+    mr.visualize.draw(scenes[0].image, result)
     evaluation = mr.evaluate(network, mr.datasets.Shapes(2, size=64), progress=False)
     assert evaluation["mask"] is None and "boxes only" in str(evaluation)
     network.save(tmp_path / "boxes.keras")

@@ -86,7 +86,7 @@ def make_run(data, folder="", preset=None, steps=None, **fields):
         }
     )
     reasons.append(
-        f"a checkpoint every {run.steps_per_part} steps, and box and mask AP on "
+        f"a checkpoint every {run.steps_per_part} steps, and AP on "
         f"{run.evaluate_images} of {len(splits.val)} validation images"
     )
     return run, config, reasons
