@@ -320,7 +320,7 @@ def test_the_command_trains_measures_and_leaves_a_run(
     [
         ("--data shapes --epochs 1", "--epochs must be from 2"),
         ("--data shapes --epochs 3 --steps 2", "to the 2 steps of the run, found 3"),
-        ("--data nowhere", "nowhere: expected one of"),
+        ("--data nowhere", "nowhere: no such file or folder"),
         ("--data shapes --size 100", "a multiple of 32"),
         ("--data shapes --width 35 --weights-file none.h5", "none.h5: no such file"),
     ],
