@@ -94,6 +94,7 @@ def test_the_other_kinds_of_mask_train_save_and_load(scenes, tmp_path, kind, out
     )
 
 
+@pytest.mark.slow
 def test_a_network_without_masks_trains_finds_saves_and_loads(scenes, tmp_path):
     network = small.model(roi={"mask_kind": "none"}, detection={"min_score": 0.0})
     assert network.mask_head is None
@@ -119,6 +120,7 @@ def test_validation_reports_the_same_losses(network, scenes):
     assert all(np.isfinite(value) for value in logs.values())
 
 
+@pytest.mark.slow
 def test_a_batch_without_objects_trains():
     network = small.model()
     batch, _ = small.batch(Samples([empty_sample(), empty_sample()]), network)
@@ -144,6 +146,7 @@ def test_a_loss_that_is_not_finite_names_its_image(network):
         network.compute_loss({"image_index": tf.constant([3, 17])}, None, y_pred)
 
 
+@pytest.mark.slow
 def test_training_stops_before_a_loss_that_is_not_finite_changes_a_weight(scenes):
     network = small.model()
     network.mask_head.get_layer("mask_logits").bias.assign([np.nan] * 4)

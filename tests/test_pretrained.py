@@ -234,6 +234,7 @@ def test_names_are_those_of_the_annotations():
     assert {c["id"]: c["name"] for c in categories} == COCO_NAMES
 
 
+@pytest.mark.slow
 def test_predictions_carry_names(tensors, tmp_path, capsys):
     torch_writer.save(tensors, tmp_path / "file.pth")
     model = mr.MaskRCNN.from_pretrained("coco", tmp_path / "file.pth", **NARROW)

@@ -156,6 +156,7 @@ def test_a_log_of_something_else_is_refused(tmp_path):
         Log(path, ["step", "loss"])
 
 
+@pytest.mark.slow
 def test_weights_optimiser_and_steps_come_back(tmp_path):
     network = small.model()
     scenes = mr.datasets.Shapes(4, size=64)
