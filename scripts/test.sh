@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets everything up, then proves the code: linter, format, tests, lessons.
 #
-#   scripts/test.sh           everything, the lessons too; about 8 minutes
-#   scripts/test.sh --fast    without what is marked slow; about 5 minutes
+#   scripts/test.sh           everything, the lessons too; about 20 minutes
+#   scripts/test.sh --fast    without what is marked slow; under 6 minutes
 #
 # More arguments go to pytest: scripts/test.sh --fast tests/test_boxes.py -x
 set -euo pipefail
@@ -12,9 +12,9 @@ selection="slow or not slow"
 if [ "${1:-}" = --fast ]; then
     selection="not slow"
     shift
-    echo "test: the fast tests, about 5 minutes on two cores"
+    echo "test: the fast tests, under 6 minutes on two cores"
 else
-    echo "test: all tests and lessons, about 8 minutes on two cores"
+    echo "test: all tests and lessons, about 20 minutes on two cores"
 fi
 scripts/setup.sh
 
