@@ -248,7 +248,7 @@ def test_a_run_goes_on_grows_and_refuses_another(tmp_path, capsys, monkeypatch):
     again, uninterrupted = (rows(one / "steps.csv")[2] for one in (folder, whole))
     for name, value in again.items():
         found, expected = float(value), float(uninterrupted[name])
-        assert found == pytest.approx(expected, rel=0.02, abs=1e-3), name
+        assert found == pytest.approx(expected, rel=0.05, abs=1e-3), name
     ours = rows(folder / "log.csv")
     assert [row["step"] for row in ours] == ["2", "4", "6"]
     assert ours[0]["val_mask_AP"] == "" and ours[1]["val_mask_AP"] != ""
