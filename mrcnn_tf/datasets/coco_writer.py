@@ -80,6 +80,12 @@ def images_folder(path):
     return Path(path).with_name(f"{Path(path).stem}_images")
 
 
+def coco_box(box):
+    """Converts (y1, x1, y2, x2) to COCO's [x, y, width, height], floats in pixels."""
+    y1, x1, y2, x2 = (float(value) for value in box)
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
 def _write_list(file, name, entries, end):
     """Writes an entry a line, for people and for `diff`."""
     file.write(f"{json.dumps(name)}: [")
@@ -91,11 +97,11 @@ def _write_list(file, name, entries, end):
 def _annotations(sample):
     """Yields the entry of each object, without the ids."""
     for index, box in enumerate(sample.boxes):
-        y1, x1, y2, x2 = (float(edge) for edge in box)
+        bbox = coco_box(box)
         entry = {
             "category_id": int(sample.classes[index]),
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "area": (x2 - x1) * (y2 - y1),
+            "bbox": bbox,
+            "area": bbox[2] * bbox[3],
             "iscrowd": int(sample.crowd[index]),
         }
         if sample.masks is not None:

@@ -13,6 +13,7 @@ from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
 from mrcnn_tf import rle
+from mrcnn_tf.datasets.coco_writer import coco_box
 
 # In the order of `COCOeval.stats`. AP without a number is the mean over the IoU
 # thresholds 0.50, 0.55, ..., 0.95; small is below 32 x 32 pixels of area, large
@@ -177,12 +178,6 @@ def check_pair(sample, result, classes):
         raise ValueError(
             f"{where}: {len(result)} detections but {len(result.rles)} masks"
         )
-
-
-def coco_box(box):
-    """Converts (y1, x1, y2, x2) to COCO's [x, y, width, height], floats in pixels."""
-    y1, x1, y2, x2 = (float(value) for value in box)
-    return [x1, y1, x2 - x1, y2 - y1]
 
 
 def coco_results(result, image_id):
