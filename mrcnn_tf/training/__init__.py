@@ -12,6 +12,7 @@ _NAMES = {
     "read_run": "run_file",
     "run_from_json": "run_file",
     "run_to_json": "run_file",
+    "toy_model": "toy",
     "train": "run",
 }
 
