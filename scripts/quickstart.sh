@@ -16,6 +16,6 @@ rm -f "outputs/$lesson/ap.txt" # an old table must not pass for a new one
 echo
 cat "outputs/$lesson/ap.txt"
 echo
-echo "quickstart: the lesson with its figures: outputs/$lesson.html"
+echo "quickstart: the lesson with its figures: outputs/lessons/$lesson.html"
 echo "quickstart: the figures: $(printf '%s ' "outputs/$lesson"/*.png)"
 echo "quickstart: all lessons, in JupyterLab: .venv/bin/jupyter lab notebooks"
