@@ -23,4 +23,5 @@ export CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=3 MPLBACKEND=Agg
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/python -m pytest -m "$selection" "$@" # fails too when no test ran
+# Two at a time, more would not fit every machine's memory; fails when no test ran too.
+.venv/bin/python -m pytest -n 2 --dist worksteal -m "$selection" "$@"

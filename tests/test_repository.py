@@ -15,7 +15,11 @@ import pytest
 import mrcnn_tf
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run"]
+SCRIPTS = [
+    *sorted((ROOT / "scripts").glob("*.sh")),
+    ROOT / ".ci" / "run",
+    ROOT / ".ci" / "colab",
+]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What setup.sh needs of a machine, besides Python.
 TOOLS = "awk bash cat cksum dirname grep mktemp rm uname".split()
