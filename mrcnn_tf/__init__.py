@@ -16,7 +16,7 @@ _NAMES = {
     "evaluate": "mrcnn_tf.evaluation.coco",
 }
 _MODULES = (
-    "anchors", "backbones", "boxes", "config", "datasets", "detections",
+    "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
     "evaluation", "fpn", "graphs", "heads", "inputs", "losses", "mask_rcnn", "masks",
     "matching", "nms", "norm", "presets", "pretrained", "proposals", "result", "rle",
     "roi", "rpn", "sizes", "targets", "training", "unet", "visualize",
