@@ -102,6 +102,27 @@ def _upsample(x, channels, name):
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
+def measure_norms(model, images):
+    """Gives the encoder's batch norms the statistics of one batch of images.
+
+    A network that starts from random weights needs it: its encoder's batch norms do
+    not learn, and divide by 1 where they should divide by the deviation of what comes
+    in. Signals then fade from layer to layer, to a billionth at stride 32.
+
+    Args:
+        model: what `build` returned, without pretrained weights.
+        images: float32 [B, S, S, 3], 0 to 255, of `semantic_batches`.
+    """
+    encoder = model.get_layer("encoder")
+    norms = [x for x in encoder.layers if isinstance(x, layers.BatchNormalization)]
+    states = [(norm.trainable, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.trainable, norm.momentum = True, 0.0  # keep the next batch's alone
+    encoder(model.get_layer("normalize")(images), training=True)
+    for norm, (trainable, momentum) in zip(norms, states, strict=True):
+        norm.trainable, norm.momentum = trainable, momentum
+
+
 def compile_phase(model, learning_rate, encoder_from=None):
     """Compiles the model for a phase of training.
 

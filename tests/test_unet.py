@@ -77,6 +77,33 @@ def test_phases_of_the_encoder(model):
         unet.compile_phase(model, 1e-3, encoder_from=17)
 
 
+def test_measured_norms_keep_the_signal_alive():
+    keras.utils.set_random_seed(0)
+    network = unet.build(2, size=64, width=35)
+    encoder = network.get_layer("encoder")
+    images = np.stack([mr.datasets.Shapes(4, size=64)[i].image for i in range(4)])
+    images = images.astype(np.float32)
+    inputs = network.get_layer("normalize")(images)
+    assert np.std(encoder(inputs)[-1]) < 1e-6
+    weights = [w.numpy() for w in encoder.trainable_weights]
+
+    unet.measure_norms(network, images)
+    assert 0.1 < np.std(encoder(inputs)[-1]) < 10
+    norms = [
+        x for x in encoder.layers if isinstance(x, keras.layers.BatchNormalization)
+    ]
+    assert not any(norm.trainable for norm in norms)
+    assert all(norm.momentum > 0.9 for norm in norms)
+    # The first norm holds the mean and variance of what comes into it.
+    arriving = encoder.get_layer("Conv1")(inputs).numpy()
+    first = encoder.get_layer("bn_Conv1")
+    np.testing.assert_allclose(
+        first.moving_mean, arriving.mean(axis=(0, 1, 2)), atol=1e-4
+    )
+    for before, after in zip(weights, encoder.trainable_weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
 def test_the_loss_counts_pixels_that_are_known(model):
     unet.compile_phase(model, 1e-3)
     images = pictures().astype(np.float32)
