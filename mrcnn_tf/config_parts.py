@@ -12,6 +12,7 @@ NORMS = ("frozen", "batch")
 STRIDES_IN = ("3x3", "1x1")
 MASK_KINDS = ("sigmoid", "softmax", "agnostic", "none")
 OPTIMIZERS = ("sgd", "adamw")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def check(condition, name, found, expected):
@@ -187,10 +188,17 @@ class TrainConfig:
     # Backbone stages that do not learn: 0 none, 1 the stem, 2 stem and C2, ...
     frozen_stages: int = 0
     max_objects: int = 100  # ground-truth slots per image
+    # In which convolutions and dense layers compute, when it predicts too; see
+    # `precision.py`. "bfloat16" is for GPUs since Ampere and processors with
+    # AVX512-BF16, "float16" for older GPUs such as the T4.
+    precision: str = "float32"
 
     def __post_init__(self):
         check(
             self.optimizer in OPTIMIZERS, "train.optimizer", self.optimizer, OPTIMIZERS
+        )
+        check(
+            self.precision in PRECISIONS, "train.precision", self.precision, PRECISIONS
         )
         check(
             0 <= self.frozen_stages <= 5,

@@ -15,6 +15,7 @@ from mrcnn_tf import backbones, fpn, graphs, heads, losses, masks, rle, rpn
 from mrcnn_tf.config import Config
 from mrcnn_tf.datasets.images import as_rgb
 from mrcnn_tf.inputs import network_size, padded_size, resize_image
+from mrcnn_tf.precision import with_precision
 from mrcnn_tf.pretrained import coco
 from mrcnn_tf.result import Result
 from mrcnn_tf.training.optimizer import make_optimizer
@@ -51,15 +52,20 @@ class MaskRCNN(keras.Model):
             )
         self.config = config
         channels = config.backbone.fpn_channels
-        self.backbone = backbones.build(config.backbone)
+        precision = config.train.precision
+        self.backbone = with_precision(backbones.build(config.backbone), precision)
         backbones.freeze(self.backbone, config.train.frozen_stages)
-        self.fpn = fpn.build(
+        pyramid = fpn.build(
             [c.shape[-1] for c in self.backbone.outputs],
             channels,
             config.backbone.fpn_norm,
         )
-        self.rpn = rpn.build(channels, len(config.rpn.anchor_ratios), config.rpn.convs)
-        self.box_head = heads.box_head(
+        self.fpn = with_precision(pyramid, precision)
+        self.rpn = with_precision(
+            rpn.build(channels, len(config.rpn.anchor_ratios), config.rpn.convs),
+            precision,
+        )
+        box_head = heads.box_head(
             channels,
             config.num_outputs,
             config.roi.box_size,
@@ -68,9 +74,10 @@ class MaskRCNN(keras.Model):
             config.roi.box_units,
             config.roi.head_norm,
         )
+        self.box_head = with_precision(box_head, precision)
         self.mask_head = None
         if config.has_masks:
-            self.mask_head = heads.mask_head(
+            mask_head = heads.mask_head(
                 channels,
                 config.num_mask_outputs,
                 config.roi.mask_size,
@@ -78,6 +85,7 @@ class MaskRCNN(keras.Model):
                 config.roi.mask_channels,
                 config.roi.head_norm,
             )
+            self.mask_head = with_precision(mask_head, precision)
         self.training_graph = graphs.training_graph(self)
         self.inspection_graph = graphs.inspection_graph(self)
         self.inference_graph = graphs.inference_graph(self)
@@ -106,8 +114,11 @@ class MaskRCNN(keras.Model):
         """
         if optimizer is None:
             optimizer = make_optimizer(self.config.train)
+        optimizer = keras.optimizers.get(optimizer)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        if self.config.train.precision == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         super().compile(optimizer, jit_compile=jit_compile, **kwargs)
-        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         # Left to the first step, it would have Keras trace that step twice.
         self.optimizer.build(self.trainable_variables)
 
@@ -115,7 +126,9 @@ class MaskRCNN(keras.Model):
         """The optimiser, for `save`; the rest of `compile` follows from the config."""
         if not self.compiled:
             return None  # a network that only predicts
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+        # What `compile` wraps around it, it will wrap around it again.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        return {"optimizer": keras.saving.serialize_keras_object(optimizer)}
 
     def compile_from_config(self, config):
         """Compiles with the optimiser that was saved."""

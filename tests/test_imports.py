@@ -15,8 +15,17 @@ import mrcnn_tf
 
 PACKAGE = Path(mrcnn_tf.__file__).parent
 
-GEOMETRY = {"boxes", "rle", "roi", "masks", "anchors", "matching", "nms", "slots"} | {"sampling"}
-NETWORK = {"inputs", "backbones", "fpn", "rpn", "heads"}
+GEOMETRY = {
+    "boxes",
+    "rle",
+    "sampling",
+    "roi",
+    "masks",
+    "anchors",
+    "matching",
+    "nms",
+} | {"slots"}
+NETWORK = {"inputs", "backbones", "fpn", "rpn", "heads", "precision"}
 STAGES = {"proposals", "targets", "losses", "detections"}
 
 # What each file, or each file of a folder, may import of this package. The files
@@ -40,6 +49,7 @@ MAY_IMPORT = {
     "slots": set(),
     "inputs": {"config", "sizes"},
     "norm": set(),
+    "precision": set(),
     "backbones": {"config", "norm"},
     "fpn": {"config", "norm"},
     "rpn": {"config"},

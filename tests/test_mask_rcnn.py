@@ -201,6 +201,30 @@ def test_a_batch_is_its_images(network, scenes):
             np.testing.assert_allclose(together[name][i], value[0], atol=1e-3)
 
 
+def test_inference_leaves_out_masks_of_empty_slots_alone(network, scenes):
+    inputs = {"images": scenes[0].image[None].astype(np.float32), "sizes": [[64, 64]]}
+    inputs = {name: tf.constant(value) for name, value in inputs.items()}
+    shown = network.inspection_graph(inputs)
+    found = network.inference_graph(inputs)
+    assert 0 < np.count_nonzero(found["detection_classes"])
+    for name, value in found.items():
+        np.testing.assert_allclose(value, shown[name], atol=1e-5)
+
+
+def test_the_mask_branch_trains_on_the_positives_alone(network, scenes):
+    batch, _ = small.batch(scenes, network)
+    graph = network.training_graph
+    names = ("roi_targets", "positives", "mask_roi_align")
+    outputs = [graph.get_layer(name).output for name in names]
+    targets, positives, features = keras.Model(graph.input, outputs)(
+        {name: batch[name] for name in graph.input}
+    )
+    most = int(tf.reduce_max(tf.math.count_nonzero(targets[1] > 0, axis=1)))
+    slots = positives[0].shape[1]
+    assert most <= slots <= 1.5 * most
+    assert features.shape[0] == 2 * slots
+
+
 def test_nothing_found_is_an_empty_result():
     network = small.model(detection={"min_score": 1.0})
     result = network.detect(empty_sample().image)
