@@ -186,7 +186,7 @@ def total(outputs):
 
 
 def layers_of(graph, inputs, module, runs):
-    """Returns the times of all layers of one module together, on what they are given."""
+    """Returns the times of all layers of one module together."""
     layers = [each for each in graph.layers if type(each).__module__ == module.__name__]
     given = keras.Model(graph.input, [layer.input for layer in layers])(inputs)
     together = []

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """How long until the first step? A worker of scripts/benchmark.py, for --start."""
 
+import itertools
 import time
 
 from benchmark_side import serve
@@ -34,8 +35,7 @@ def prepare(job):
     model.fit(batches, steps_per_epoch=1, verbose=0)
     done("first step")
     seconds = {
-        part: end - begin
-        for (_, begin), (part, end) in zip(marks[:-1], marks[1:], strict=True)
+        part: end - begin for (_, begin), (part, end) in itertools.pairwise(marks)
     }
     return {"seconds": {**seconds, "all": marks[-1][1] - marks[0][1]}}, {}
 

@@ -50,9 +50,9 @@ def show(result, peer):
     if "work" in result:
         done, ceiling = result["work"], result["ceiling"]
         print(
-            f"{'':16}{done['gflop']:.1f} GFLOP, {done['gflop_per_second']:.0f} a second:"
-            f" {done['share']:.0%} of a 3x3x256 convolution's {ceiling['convolution']:.0f}"
-            f" (a matrix product's {ceiling['matrix']:.0f})"
+            f"{'':16}{done['gflop']:.1f} GFLOP, {done['gflop_per_second']:.0f} in a "
+            f"second, {done['share']:.0%} of what a 3x3x256 convolution reaches, "
+            f"{ceiling['convolution']:.0f} (a matrix product {ceiling['matrix']:.0f})"
         )
     if "stages" in result:
         show_stages(result["stages"], result["ceiling"]["convolution"])
@@ -61,9 +61,8 @@ def show(result, peer):
 def show_stages(stages, ceiling):
     """Prints a row for each stage, and their sum."""
     parts = [row["median"] for name, row in stages.items() if name not in WITHIN]
-    print(
-        f"{'':16}{'stage':16}{'ms':>9}{'of all':>8}{'GFLOP':>9}{'GFLOP/s':>9}{'share':>7}"
-    )
+    heads = f"{'ms':>9}{'of all':>8}{'GFLOP':>9}{'GFLOP/s':>9}{'share':>7}"
+    print(f"{'':16}{'stage':16}{heads}")
     for name, row in stages.items():
         line = f"{'':16}{name:16}{1000 * row['median']:9.1f}"
         line += f"{row['median'] / sum(parts):8.1%}"
