@@ -270,6 +270,7 @@ def load():
 def main(arguments=None):
     """Runs the command; returns its exit status."""
     options = parse(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of the workers
     try:
         run(options)
     except (ValueError, OSError) as error:

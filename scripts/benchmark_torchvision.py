@@ -50,6 +50,8 @@ def prepare(job):
             torch.cuda.synchronize()
 
     def gpu():
+        if device != "cuda":
+            return {}
         return {"gpu_peak_mb": torch.cuda.max_memory_allocated() / 2**20}
 
     return about, {"run": finish, "found": lambda: dict(found), "gpu": gpu}
