@@ -28,7 +28,8 @@ def show(result, peer):
     """
     for name in ("ours", peer) if peer else ("ours",):
         side = result[name]
-        found = ", ".join(f"{value:g} {key}" for key, value in side["found"].items())
+        told = {key: value for key, value in side["found"].items() if key != "gflop"}
+        found = ", ".join(f"{value:g} {key}" for key, value in told.items())
         gpu = f", {side['gpu_peak_mb']:.0f} MB of GPU" if "gpu_peak_mb" in side else ""
         print(
             f"{result['kind']:9}{result['size']:5}  {name:12}{side['median']:8.3f} s  "
