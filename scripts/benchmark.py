@@ -37,7 +37,9 @@ from pathlib import Path
 from benchmark_scene import OBJECTS
 from benchmark_side import Side, alternate, cores, summary
 from benchmark_table import show, show_start, show_steady, work
-from options import add_changes, add_device
+from options import add_changes, add_device, parse_changes
+
+from mrcnn_tf.config import Config
 
 HERE = Path(__file__).resolve().parent
 KINDS = {
@@ -129,7 +131,9 @@ def check(options):
 
 def jobs(options):
     """Yields what each fresh pair of workers is to prepare, a dict."""
-    sizes = options.size or [None]
+    config = Config.preset(options.preset).replace(**parse_changes(options.changes))
+    # Real images are of any size: the preset says what becomes of them.
+    sizes = options.size or [None if options.data else config.image.short_side]
     positives = options.positives
     if len(positives) == 1:
         positives = positives * len(sizes)

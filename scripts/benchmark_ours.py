@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Our side of scripts/benchmark.py, which starts this and talks to it."""
 
 import platform

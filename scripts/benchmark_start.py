@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """How long until the first step? A worker of scripts/benchmark.py, for --start."""
 
 import itertools

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Does memory stay flat? A worker of scripts/benchmark.py, for --steady."""
 
 import types

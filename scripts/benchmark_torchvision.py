@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """The torchvision side of scripts/benchmark.py, which starts this and talks to it.
 
 Runs in any Python that has PyTorch and torchvision; needs nothing of this package.
