@@ -162,15 +162,19 @@ def measure(job, options):
             theirs = {**job, "config": ours.about["config"]}
             command = [options.peer_python, HERE / f"benchmark_{options.peer}.py"]
             with Side(options.peer, command, theirs) as peer:
-                if peer.about["weights"] != ours.about["weights"]:
-                    raise ValueError(
-                        f"{options.peer}'s network has {peer.about['weights']:,} "
-                        f"weights, ours {ours.about['weights']:,}: it has none like "
-                        f"{options.preset} with these changes"
-                    )
+                check_same(ours.about, peer.about, options.peer, options.preset)
                 sides[options.peer] = peer
                 return report(job, sides, options)
         return report(job, sides, options)
+
+
+def check_same(ours, theirs, peer, preset):
+    """Raises ValueError if two networks have not as many weights."""
+    if theirs["weights"] != ours["weights"]:
+        raise ValueError(
+            f"{peer}'s network has {theirs['weights']:,} weights, ours "
+            f"{ours['weights']:,}: it has none like {preset} with these changes"
+        )
 
 
 def report(job, sides, options):

@@ -162,15 +162,19 @@ def test_stages_of_prediction():
 @pytest.mark.parametrize("positives", [4, 7])
 def test_positives_are_as_many_as_asked(positives):
     job = {**JOB, "kind": "training", "positives": positives}
-    _, actions = benchmark_ours.prepare(job)
-    actions["run"]()
-    found = actions["found"]()
+    found = benchmark_ours.prepare(job)[1]["found"]()
     assert (found["positives"], found["rois"]) == (positives, 48)
+
+
+def test_stages_of_training():
+    _, actions = benchmark_ours.prepare({**JOB, "kind": "training"})
+    found = actions["found"]()
     stages = actions["stages"]()
     assert list(stages) == ["targets", "losses", "forward", "backward", "optimiser"]
     assert stages["forward"]["gflop"] == pytest.approx(found["gflop"])
 
 
+@pytest.mark.slow  # it is many
 def test_memory_over_many():
     _, actions = benchmark_steady.prepare({**JOB, "count": 60})
     for action in ("predictions", "steps"):
@@ -223,10 +227,11 @@ def test_command(tmp_path, capsys):
     assert result["ceiling"]["convolution"] > 0 and result["work"]["gflop"] > 0
     assert "tensorflow" in ours["versions"] and result["config"]["roi"]["samples"] == 32
 
-    other = FAKE_PEER.replace("WEIGHTS", "1")
-    peer = ["--peer-python", str(worker(tmp_path, other))]
-    assert benchmark.main([*arguments.split(), *peer]) == 1
-    assert "has 1 weights, ours" in capsys.readouterr().err
+
+def test_another_network_is_no_comparison():
+    with pytest.raises(ValueError, match="has 1 weights, ours 2: it has none like a"):
+        benchmark.check_same({"weights": 2}, {"weights": 1}, "torchvision", "a")
+    benchmark.check_same({"weights": 2}, {"weights": 2}, "torchvision", "a")
 
 
 @pytest.mark.parametrize(
