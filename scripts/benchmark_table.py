@@ -2,6 +2,7 @@
 
 # Forward, and backward by the weights and by the inputs: each as many operations.
 PASSES = {"network": 1, "training": 3}
+AROUND = ("input", "paste")  # stages that are not in the network
 WITHIN = ("targets", "losses")  # stages that are parts of "forward"
 
 
@@ -56,12 +57,14 @@ def show(result, peer):
             f"{ceiling['convolution']:.0f} (a matrix product {ceiling['matrix']:.0f})"
         )
     if "stages" in result:
-        show_stages(result["stages"], result["ceiling"]["convolution"])
+        whole = result["ours"]["median"]
+        show_stages(result["stages"], whole, result["ceiling"]["convolution"])
 
 
-def show_stages(stages, ceiling):
-    """Prints a row for each stage, and their sum."""
+def show_stages(stages, whole, ceiling):
+    """Prints a row for each stage, and their sum beside what the whole took."""
     parts = [row["median"] for name, row in stages.items() if name not in WITHIN]
+    around = [stages[name]["median"] for name in AROUND if name in stages]
     heads = f"{'ms':>9}{'of all':>8}{'GFLOP':>9}{'GFLOP/s':>9}{'share':>7}"
     print(f"{'':16}{'stage':16}{heads}")
     for name, row in stages.items():
@@ -71,7 +74,12 @@ def show_stages(stages, ceiling):
             rate = row["gflop"] / row["median"]
             line += f"{row['gflop']:9.2f}{rate:9.0f}{rate / ceiling:7.0%}"
         print(line + ("  (part of forward)" if name in WITHIN else ""))
-    print(f"{'':16}{'sum':16}{1000 * sum(parts):9.1f}", flush=True)
+    total = 1000 * (sum(parts) - sum(around))
+    print(
+        f"{'':16}{'sum':16}{1000 * sum(parts):9.1f}, without input and paste "
+        f"{total:.1f}; the whole ran in {1000 * whole:.1f}",
+        flush=True,
+    )
 
 
 def show_steady(result):
