@@ -93,7 +93,7 @@ def compare_results(expected, found, detection_config):
     return Agreement(
         expected=len(expected),
         found=len(found),
-        unmatched=sum(score > cut_off + MAX_SCORE for score in unmatched),
+        unmatched=sum(abs(score - cut_off) > MAX_SCORE for score in unmatched),
         box=float(max(boxes, default=0.0)),
         score=float(max(scores, default=0.0)),
         mask_iou=float(min(ious)),

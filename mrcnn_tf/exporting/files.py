@@ -37,7 +37,9 @@ def check_exportable(config, kind):
     missing = [name for name in FORMATS[kind] if not importlib.util.find_spec(name)]
     if missing:
         packages = " ".join(name.replace("_", "-") for name in missing)
-        raise ValueError(f"{kind} needs packages that are not here: pip install {packages}")
+        raise ValueError(
+            f"{kind} needs packages that are not here: pip install {packages}"
+        )
     if kind == "saved_model":
         return
     if config.image.resize != "square":
@@ -106,6 +108,8 @@ def _litert(model, path, text):
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.detect.get_concrete_function()], module
     )
+    # Else -inf, which marks empty slots, becomes a large number, which does not.
+    converter.canonicalizing_inf_as_min_max_float = False
     path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(ABOUT, text)

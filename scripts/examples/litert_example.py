@@ -40,7 +40,8 @@ def detect(model, image):
     run, about = model
     height, width = image.shape[:2]
     scale = min(
-        about["short_side"] / min(height, width), about["long_side"] / max(height, width)
+        about["short_side"] / min(height, width),
+        about["long_side"] / max(height, width),
     )
     size = [max(1, math.floor(side * scale)) for side in (height, width)]
     square = np.zeros((about["long_side"], about["long_side"], 3), np.float32)
@@ -50,11 +51,14 @@ def detect(model, image):
     count = np.count_nonzero(found["classes"])  # empty slots stand last
     masks = found.pop("mask_probabilities", None)
     found = {name: value[:count] for name, value in found.items()}
-    found["boxes"] = found["boxes"] * np.float32([height / size[0], width / size[1]] * 2)
+    found["boxes"] = found["boxes"] * np.float32(
+        [height / size[0], width / size[1]] * 2
+    )
     if masks is not None:
         found["masks"] = np.zeros((count, height, width), np.uint8)
-        for pixels, mask, box in zip(found["masks"], masks, found["boxes"]):
-            pixels[:] = paste(mask, box, height, width) >= about["mask_threshold"]
+        for index, box in enumerate(found["boxes"]):
+            pasted = paste(masks[index], box, height, width)
+            found["masks"][index] = pasted >= about["mask_threshold"]
     return found
 
 
@@ -117,7 +121,8 @@ def main(arguments=None):
     photograph = ImageOps.exif_transpose(Image.open(options.image)).convert("RGB")
     image = np.asarray(photograph)
     found = detect(model, image)
-    for box, label, score in zip(found["boxes"], found["classes"], found["scores"]):
+    fields = (found[name] for name in ("boxes", "classes", "scores"))
+    for box, label, score in zip(*fields, strict=True):
         if score >= options.min_score:
             print(f"{names[label - 1]} {score:.3f} box {box.round(1).tolist()}")
     draw(image, found, names, options.min_score).save(options.out)

@@ -62,7 +62,8 @@ def main(arguments=None):
     photograph = ImageOps.exif_transpose(Image.open(options.image)).convert("RGB")
     image = np.asarray(photograph)
     found = detect(model, image)
-    for box, label, score in zip(found["boxes"], found["classes"], found["scores"]):
+    fields = (found[name] for name in ("boxes", "classes", "scores"))
+    for box, label, score in zip(*fields, strict=True):
         if score >= options.min_score:
             print(f"{names[label - 1]} {score:.3f} box {box.round(1).tolist()}")
     draw(image, found, names, options.min_score).save(options.out)
