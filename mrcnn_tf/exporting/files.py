@@ -22,7 +22,7 @@ FORMATS = {
     "litert": ("ai_edge_litert",),
 }
 ABOUT = "mrcnn_tf.json"
-ONNX_OPSET = 17  # the first with all operations used, read since ONNX Runtime 1.12
+ONNX_OPSET = 17  # of 2022; ONNX Runtime reads it since 1.12
 
 
 def check_exportable(config, kind):
