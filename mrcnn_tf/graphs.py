@@ -17,6 +17,7 @@ from mrcnn_tf.inputs import Normalize
 from mrcnn_tf.masks import WINDOW
 from mrcnn_tf.proposals import Proposals
 from mrcnn_tf.roi import RoIAlign
+from mrcnn_tf.slots import AllSlots, SlotsInUse
 from mrcnn_tf.targets import MaskTargets, RoITargets, RPNTargets
 
 BOX_NAMES = ("detection_boxes", "detection_classes", "detection_scores")
@@ -79,18 +80,19 @@ def training_graph(model):
 
     inputs["masks"] = keras.Input((slots, WINDOW, WINDOW), dtype="uint8", name="masks")
     inputs["windows"] = keras.Input((slots, 4), name="windows")
-    # Positives stand first: the mask head sees only the slots that can hold them.
+    # Positives stand first, and only they have masks.
     first = roi_targets.max_positives
+    labels, rois, object_index = SlotsInUse(name="positives")(
+        labels[:, :first], rois[:, :first], object_index[:, :first]
+    )
     mask_targets = MaskTargets(2 * config.roi.mask_size, name="mask_targets")(
-        inputs["masks"], inputs["windows"], rois[:, :first], object_index[:, :first]
+        inputs["masks"], inputs["windows"], rois, object_index
     )
     mask_logits = model.mask_head(
-        _align(config, config.roi.mask_size, "mask_roi_align")(
-            stages["pyramid"], rois[:, :first]
-        )
+        _align(config, config.roi.mask_size, "mask_roi_align")(stages["pyramid"], rois)
     )
     outputs["mask"] = losses.MaskLoss(config.roi.mask_kind, name="mask_loss")(
-        labels[:, :first], mask_targets, mask_logits
+        labels, mask_targets, mask_logits
     )
     return keras.Model(inputs, outputs, name="training")
 
@@ -156,18 +158,35 @@ def inspection_graph(model):
     return keras.Model(inputs, outputs, name="inspection")
 
 
-def inference_graph(inspection):
-    """Takes the detections alone out of the inspection graph.
+def inference_graph(model):
+    """Takes the detections alone out of the inspection graph, with their masks.
 
+    Args:
+        model: a MaskRCNN with its inspection graph.
     Returns:
         keras.Model: the same inputs, to a dict of "detection_boxes" float32
         [B, D, 4], "detection_classes" int32 [B, D], "detection_scores" float32
         [B, D] and, of a network with a mask branch, "detection_masks", probabilities
-        float32 [B, D, m, m]; zeros in slots left empty.
+        float32 [B, D, m, m]; zeros in slots left empty. The inspection graph computes
+        a mask for every slot, this one for those that hold a detection.
     """
-    names = [name for name in (*BOX_NAMES, MASK_NAME) if name in inspection.output]
-    outputs = {name: inspection.output[name] for name in names}
-    return keras.Model(inspection.input, outputs, name="inference")
+    config, stages = model.config, model.inspection_graph.output
+    outputs = {name: stages[name] for name in BOX_NAMES}
+    if config.has_masks:
+        classes, boxes = SlotsInUse(name="found")(
+            stages["detection_classes"], stages["detection_boxes"]
+        )
+        pyramid = [stages[level] for level in fpn.LEVELS[:4]]
+        mask_logits = model.mask_head(
+            _align(config, config.roi.mask_size, "found_roi_align")(pyramid, boxes)
+        )
+        probabilities = MaskProbabilities(config.roi.mask_kind, name="found_masks")(
+            mask_logits, classes
+        )
+        outputs[MASK_NAME] = AllSlots(config.detection.max_detections, name="masks")(
+            probabilities
+        )
+    return keras.Model(model.inspection_graph.input, outputs, name="inference")
 
 
 def _image_inputs():

@@ -220,7 +220,8 @@ class MaskLoss(keras.layers.Layer):
         self.kind = kind
 
     def call(self, labels, targets, logits):
-        logits = tf.reshape(logits, [-1, labels.shape[1], *logits.shape[1:]])
+        rois = tf.shape(labels)[1]
+        logits = tf.reshape(logits, [-1, rois, *logits.shape[1:]])
         return mask_loss(labels, targets, logits, self.kind)
 
     def compute_output_spec(self, labels, targets, logits):

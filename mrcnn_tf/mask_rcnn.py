@@ -80,7 +80,7 @@ class MaskRCNN(keras.Model):
             )
         self.training_graph = graphs.training_graph(self)
         self.inspection_graph = graphs.inspection_graph(self)
-        self.inference_graph = graphs.inference_graph(self.inspection_graph)
+        self.inference_graph = graphs.inference_graph(self)
         self.loss_names = losses.NAMES if config.has_masks else losses.BOX_NAMES
         self._loss_means = [keras.metrics.Mean(name) for name in self.loss_names]
         self._infer = tf.function(

@@ -15,7 +15,7 @@ import mrcnn_tf
 
 PACKAGE = Path(mrcnn_tf.__file__).parent
 
-GEOMETRY = {"boxes", "rle", "roi", "masks", "anchors", "matching", "nms"}
+GEOMETRY = {"boxes", "rle", "roi", "masks", "anchors", "matching", "nms", "slots"}
 NETWORK = {"inputs", "backbones", "fpn", "rpn", "heads"}
 STAGES = {"proposals", "targets", "losses", "detections"}
 
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "matching": {"boxes"},
     "box_losses": {"boxes"},
     "nms": {"boxes"},
+    "slots": set(),
     "inputs": {"config", "sizes"},
     "norm": set(),
     "backbones": {"config", "norm"},
