@@ -66,7 +66,7 @@ def test_the_network_sees_what_it_sees_in_keras(size, image_config):
     np.testing.assert_array_equal(images, expected["images"])
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.5])
+@pytest.mark.parametrize("threshold", [0.2, 0.5])
 def test_masks_are_pasted_as_in_keras(threshold):
     rng = np.random.default_rng(1)
     boxes = [
@@ -81,6 +81,12 @@ def test_masks_are_pasted_as_in_keras(threshold):
     for mask, probability, box in zip(found, probabilities, boxes, strict=True):
         expected = masks.paste(probability, box, 71, 96, threshold)
         np.testing.assert_array_equal(mask.numpy() > 0, expected)
+
+
+def test_outside_its_box_is_no_object_at_any_threshold():
+    box = tf.constant([[20.0, 30.0, 40.0, 50.0]])
+    found = serving.paste(tf.ones([1, 28, 28]), box, tf.constant([71, 96]), 0.0)
+    assert found.numpy().sum() < 23 * 23
 
 
 def test_no_masks_are_pasted_into_no_objects():
@@ -128,7 +134,8 @@ def test_the_portable_graph_has_the_models_weights(model):
     ours = [variable.path for variable in graph.variables]
     assert ours == [variable.path for variable in model.inference_graph.variables]
     kinds = {type(layer).__name__ for layer in graph.layers}
-    assert "GatherRoIAlign" in kinds and "RoIAlign" not in kinds
+    assert {"GatherRoIAlign", "EverySlot"} <= kinds
+    assert not {"RoIAlign", "SlotsInUse"} & kinds
     # The model itself keeps its own.
     assert "RoIAlign" in {
         type(layer).__name__ for layer in model.inference_graph.layers

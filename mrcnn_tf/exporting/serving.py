@@ -12,6 +12,7 @@ from mrcnn_tf import graphs
 from mrcnn_tf.exporting.gather_align import GatherRoIAlign
 from mrcnn_tf.inputs import padded_size, resize_image
 from mrcnn_tf.roi import RoIAlign
+from mrcnn_tf.slots import SlotsInUse
 
 
 def serving_module(model, graph):
@@ -84,13 +85,28 @@ def network_module(model, graph):
 _NETWORK_NAMES = ("boxes", "classes", "scores", "mask_probabilities")
 
 
+class EverySlot(SlotsInUse):
+    """Leaves nothing out: in the place of `SlotsInUse`, for shapes that are fixed."""
+
+    def call(self, labels, *others):
+        return (labels, *others)
+
+
 def portable_graph(model):
-    """Returns the inference graph with `GatherRoIAlign`, over the same weights."""
+    """Returns the inference graph of layers that all formats have, on the same weights.
+
+    Args:
+        model: a `MaskRCNN`.
+    Returns:
+        keras.Model with the inputs and outputs of `model.inference_graph`, for a batch
+        of one image. Its masks are computed for every slot.
+    """
+    replaced = {RoIAlign: GatherRoIAlign, SlotsInUse: EverySlot}
 
     def portable(layer):
-        if isinstance(layer, RoIAlign):
-            return GatherRoIAlign.from_config(layer.get_config())
-        return layer  # itself, not a copy
+        kind = replaced.get(type(layer))
+        # What stays is itself, not a copy.
+        return kind.from_config(layer.get_config()) if kind else layer
 
     return keras.models.clone_model(model.inference_graph, clone_function=portable)
 
