@@ -159,12 +159,20 @@ def paste(probabilities, boxes, shape, threshold):
         pasted = tf.matmul(rows @ probability, columns, transpose_b=True)
         return tf.cast(pasted >= threshold, tf.uint8)
 
+    # Of no images the runtimes do not know the size: where there are no detections,
+    # one is made up, and cut off again.
+    count = tf.shape(boxes)[0]
+    made_up = tf.maximum(1 - count, 0)
     # One after the other: together they would be a float32 image for each.
-    return tf.map_fn(
+    pasted = tf.map_fn(
         one,
-        (probabilities, boxes),
+        (
+            tf.pad(probabilities, [[0, made_up], [0, 0], [0, 0]]),
+            tf.pad(boxes, [[0, made_up], [0, 0]]),
+        ),
         fn_output_signature=tf.TensorSpec([None, None], tf.uint8),
     )
+    return pasted[:count]
 
 
 def whole_pixel_boxes(boxes, size):

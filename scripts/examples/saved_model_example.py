@@ -46,7 +46,9 @@ def draw(image, found, names, min_score):
         y1, x1, y2, x2 = found["boxes"][index].tolist()
         pen.rectangle((x1, y1, x2, y2), outline=COLORS[index % 5])
         name = names[found["classes"][index] - 1]
-        pen.text((x1 + 2, y1), f"{name} {found['scores'][index]:.2f}", fill="white")
+        text = f"{name} {found['scores'][index]:.2f}"
+        pen.rectangle(pen.textbbox((x1 + 2, y1), text), fill="black")
+        pen.text((x1 + 2, y1), text, fill="white")
     return picture
 
 
@@ -65,7 +67,8 @@ def main(arguments=None):
     fields = (found[name] for name in ("boxes", "classes", "scores"))
     for box, label, score in zip(*fields, strict=True):
         if score >= options.min_score:
-            print(f"{names[label - 1]} {score:.3f} box {box.round(1).tolist()}")
+            edges = ", ".join(f"{edge:.1f}" for edge in box)
+            print(f"{names[label - 1]} {score:.3f} box ({edges})")
     draw(image, found, names, options.min_score).save(options.out)
     print(f"the picture is {options.out}")
 
