@@ -23,7 +23,7 @@ SCENE = mr.datasets.Shapes(1, seed=3, size=96)[0].image[:71]  # 71 x 96
 
 @pytest.fixture(scope="module")
 def model():
-    network = small.model(image={"resize": "square"})
+    network = small.model(image={"resize": "square"}, detection={"min_score": 0.9})
     for variable in network.trainable_variables:
         if "logits" in variable.path:  # scores that differ, as a trained network's
             variable.assign(variable * 30.0)
@@ -171,6 +171,12 @@ def test_the_file_does_what_the_model_does(kind, model, model_file, tmp_path, ca
         assert found.class_names == small.CLASSES
         one = agreement.compare_results(expected, found, model.config.detection)
         assert one.holds and one.expected == one.found, one
+
+    # Where there is nothing.
+    grey = np.full((40, 50, 3), 124, np.uint8)
+    assert len(model.detect(grey)) == 0
+    nothing = exported.example.detect(exported.model, grey)
+    assert nothing["boxes"].shape == (0, 4) and nothing["masks"].shape == (0, 40, 50)
 
     # The example by itself, as a person runs it.
     picture = tmp_path / "found.png"
