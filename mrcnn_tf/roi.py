@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from mrcnn_tf import boxes as box_ops
+from mrcnn_tf.sampling import sample_cells
 
 
 def fpn_level(boxes, min_level=2, max_level=5):
@@ -71,23 +72,16 @@ def roi_align(
         level = fpn_level(boxes, 2, 1 + len(features)) - 2  # [B, R]
     stride = tf.gather(tf.constant(strides, tf.float32), level)[..., None]  # [B, R, 1]
     first, step = _sample_grid(boxes / stride, count, aligned)  # [B, R, 2]
-    last = first + step * (tf.constant(count, tf.float32) - 1.0)
     size = tf.gather(atlas.sizes, level)  # [B, R, 2]
     origin = tf.gather(atlas.origins, level)
 
     if image_index is None:
         image_index = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
-    corners = tf.concat([origin + first, origin + last], axis=-1)  # [B, R, 4]
-    crops = tf.image.crop_and_resize(
-        atlas.canvas,
-        tf.reshape(corners / atlas.scale, [-1, 4]),
-        tf.reshape(image_index, [-1]),
-        count,
-    )  # [B * R, rows, columns, C]
-    inside = _inside(first, step, size, count)  # [B * R, rows, columns, 1]
-    cells = tf.nn.avg_pool2d(crops * inside, samples, samples, "VALID")
-    shape = tf.concat([tf.shape(boxes)[:2], tf.shape(cells)[1:]], axis=0)
-    return tf.reshape(cells, shape)  # [B, R, S, S, C]
+        image_index = tf.reshape(image_index, tf.shape(boxes)[:2])
+    inside = _inside(first, step, size, count)
+    return sample_cells(
+        atlas.canvas, image_index, origin + first, step, inside, samples
+    )
 
 
 class _Atlas:
@@ -157,16 +151,20 @@ def _sample_grid(boxes, count, aligned):
 
 
 def _inside(first, step, size, count):
-    """1 for samples at most one cell outside their map, else 0."""
+    """Two float32 [B, R, count]: 1 for rows, columns of samples on their map, else 0.
+
+    Samples at most a cell outside count as on it.
+    """
 
     def along(axis):
         ticks = tf.range(count[axis], dtype=tf.float32)
         # Exact for round numbers: a sample may lie just where the rim ends.
         position = first[..., axis, None] + ticks * step[..., axis, None]
         inside = (position >= -1.0) & (position <= size[..., axis, None])
-        return tf.cast(tf.reshape(inside, [-1, count[axis]]), tf.float32)
+        inside.set_shape([*first.shape[:2], count[axis]])
+        return tf.cast(inside, tf.float32)
 
-    return along(0)[:, :, None, None] * along(1)[:, None, :, None]
+    return along(0), along(1)
 
 
 def roi_pool(features, boxes, output_size, stride):

@@ -15,7 +15,7 @@ import mrcnn_tf
 
 PACKAGE = Path(mrcnn_tf.__file__).parent
 
-GEOMETRY = {"boxes", "rle", "roi", "masks", "anchors", "matching", "nms", "slots"}
+GEOMETRY = {"boxes", "rle", "roi", "masks", "anchors", "matching", "nms", "slots"} | {"sampling"}
 NETWORK = {"inputs", "backbones", "fpn", "rpn", "heads"}
 STAGES = {"proposals", "targets", "losses", "detections"}
 
@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "rle": set(),
     "result": {"rle"},
     "boxes": set(),
-    "roi": {"boxes"},
+    "sampling": set(),
+    "roi": {"boxes", "sampling"},
     "masks": {"boxes", "rle", "roi"},
     "sizes": {"config"},
     "anchors": {"boxes", "sizes"},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mrcnn_tf import masks, rle, roi
+from mrcnn_tf import masks, rle, roi, sampling
 
 RAMP = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)  # 5 y + x
 
@@ -120,9 +120,39 @@ def test_gradient_is_the_transpose(aligned):
             roi.roi_align([features], boxes, 7, [8], aligned) * cotangent
         )
     gradient = tape.gradient(product, features)
+    size = float(tf.reduce_sum(tf.abs(gradient * features)))
     assert float(tf.reduce_sum(gradient * features)) == pytest.approx(
-        float(product), rel=1e-4
+        float(product), abs=1e-6 * size
     )
+
+
+def test_gradient_loses_nothing_where_many_threads_add():
+    # crop_and_resize's own gradient comes out too small here about every third time.
+    features = tf.zeros([1, 64, 64, 256])
+    one = np.array([[[16, 16, 160, 160]]], np.float32)
+
+    def gradient(boxes):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            out = tf.reduce_sum(roi.roi_align([features], boxes, 7, [4]))
+        return tape.gradient(out, features).numpy()
+
+    expected = 400 * gradient(one)
+    assert expected.sum() == pytest.approx(400 * 7 * 7 * 256, rel=1e-4)
+    for _ in range(5):
+        many = gradient(np.repeat(one, 400, axis=1))
+        np.testing.assert_allclose(many, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_rois_are_cut_alike_however_many_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.normal(size=(2, 8, 9, 3)), tf.float32)
+    corners = rng.uniform(-8, 80, (2, 5, 2, 2))
+    boxes = np.concatenate([corners.min(2), corners.max(2)], -1).astype(np.float32)
+    together = roi.roi_align([features], boxes, 7, [8])
+    monkeypatch.setattr(sampling, "AT_ONCE", 2)
+    apart = roi.roi_align([features], boxes, 7, [8])
+    np.testing.assert_array_equal(apart, together)
 
 
 def test_roi_pool_takes_the_largest():
