@@ -84,7 +84,8 @@ def write(model, kind, path):
 
 def _saved_model(model, path, text):
     module = serving_module(model, model.inference_graph)
-    tf.saved_model.save(module, str(path), signatures=module.detect)
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(path), signatures=module.detect, options=options)
     extra = path / "assets.extra"  # TensorFlow's name for what is not in the graph
     extra.mkdir()
     (extra / ABOUT).write_text(text, encoding="utf-8")
