@@ -17,9 +17,10 @@ _NAMES = {
 }
 _MODULES = (
     "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
-    "evaluation", "fpn", "graphs", "heads", "inputs", "losses", "mask_rcnn", "masks",
-    "matching", "nms", "norm", "presets", "pretrained", "proposals", "result", "rle",
-    "roi", "rpn", "sizes", "targets", "training", "unet", "visualize",
+    "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "losses",
+    "mask_rcnn", "masks", "matching", "nms", "norm", "presets", "pretrained",
+    "proposals", "result", "rle", "roi", "rpn", "sizes", "targets", "training",
+    "unet", "visualize",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

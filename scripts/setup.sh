@@ -113,9 +113,9 @@ explain_pip_failure() {
 # The CUDA libraries come with TensorFlow's own extra; the driver must be there.
 # `needed` is MB while installing: downloads lie in pip's cache and in TMPDIR too.
 if [ "$(uname -s)" = Linux ] && nvidia-smi -L >/dev/null 2>&1; then
-    extras=cuda,notebooks,app,rcnn,dev needed=14000 size="4 GB to download, 7 GB on disk"
+    extras=cuda,notebooks,app,rcnn,export,dev needed=14000 size="4 GB to download, 7 GB on disk"
 else
-    extras=notebooks,app,rcnn,dev needed=5000 size="1 GB to download, 3 GB on disk"
+    extras=notebooks,app,rcnn,export,dev needed=5000 size="1 GB to download, 3 GB on disk"
 fi
 wanted="$extras $(cat requirements.txt pyproject.toml | cksum)"
 found=$(cat "$state_file" 2>/dev/null || true)

@@ -78,6 +78,7 @@ MAY_IMPORT = {
     },
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},
     "visualize": {"rle", "result", "datasets"},
+    "exporting": {"graphs", "inputs", "roi", "rle", "slots"},
 }
 
 

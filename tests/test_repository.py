@@ -163,11 +163,11 @@ def test_setup_finds_what_is_installed(machine):
         ["cksum"], input=text, capture_output=True
     ).stdout.decode()
     state = venv / "mrcnn_tf-setup"
-    state.write_text(f"notebooks,app,rcnn,dev {checksum}")
+    state.write_text(f"notebooks,app,rcnn,export,dev {checksum}")
     assert setup(machine) == (0, f"setup: reusing {venv}\n")
 
     state.write_text("incomplete\n")
     assert "no working Python found" in setup(machine)[1]
-    state.write_text(f"notebooks,app,rcnn,dev {checksum}")
+    state.write_text(f"notebooks,app,rcnn,export,dev {checksum}")
     python.unlink()  # the Python it was made from was removed
     assert "no working Python found" in setup(machine)[1]
