@@ -189,6 +189,21 @@ class MaskRCNN(keras.Model):
         outputs = self.inspection_graph(self._network_inputs(as_rgb(image)))
         return {name: np.asarray(value) for name, value in outputs.items()}
 
+    def in_precision(self, precision):
+        """Makes a copy that computes in another precision, to predict.
+
+        Args:
+            precision: "float32", "bfloat16" or "float16"; see `precision.py`.
+        Returns:
+            MaskRCNN with the same weights, not compiled; the model itself if it
+            computes so already.
+        """
+        if precision == self.config.train.precision:
+            return self
+        copy = type(self)(self.config.replace(train={"precision": precision}))
+        copy.set_weights(self.get_weights())
+        return copy
+
     @classmethod
     def from_pretrained(cls, name, path=None, classes=None, **changes):
         """Makes a network with the weights that torchvision trained on COCO.

@@ -76,6 +76,8 @@ def write(model, kind, path):
         ValueError: as `check_exportable`.
     """
     check_exportable(model.config, kind)
+    if kind != "saved_model":
+        model = model.in_precision("float32")  # few of their runtimes know others
     text = json.dumps(about(model.config))
     {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert}[kind](
         model, Path(path), text
