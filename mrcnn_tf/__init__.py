@@ -18,8 +18,8 @@ _NAMES = {
 _MODULES = (
     "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
     "evaluation", "fpn", "graphs", "heads", "inputs", "losses", "mask_rcnn", "masks",
-    "matching", "nms", "norm", "presets", "pretrained", "proposals", "result", "rle",
-    "roi", "rpn", "sizes", "targets", "training", "unet", "visualize",
+    "matching", "nms", "norm", "presets", "pretrained", "proposals", "replicas",
+    "result", "rle", "roi", "rpn", "sizes", "targets", "training", "unet", "visualize",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
