@@ -144,7 +144,7 @@ def test_a_batch_that_cannot_be_shared_out_is_named():
 )
 def test_a_tf_config_that_says_too_little(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ValueError, match="TF_CONFIG must be such as"):
+    with pytest.raises(ValueError, match="TF_CONFIG must name all workers"):
         distribution.make_strategy()
 
 

@@ -217,8 +217,8 @@ def _cluster_size():
         known = False
     if not known:
         raise ValueError(
-            'TF_CONFIG must be such as {"cluster": {"worker": ["10.0.0.1:2222", '
-            '"10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}, with the place '
-            f"of this machine as index; found {text}"
+            "TF_CONFIG must name all workers and the place of this one, as in "
+            '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+            f'"task": {{"type": "worker", "index": 0}}}}; found {text}'
         )
     return size
