@@ -102,6 +102,9 @@ class MaskRCNN(keras.Model):
                 }
             ],
         )
+        self._image_losses = tf.function(
+            lambda batch: self(batch, training=False), reduce_retracing=True
+        )
         self.built = True
 
     def call(self, inputs, training=None):
@@ -159,6 +162,18 @@ class MaskRCNN(keras.Model):
         # One kernel: TensorFlow adds the terms of `add_n` in an order of its own, which
         # is another in another process.
         return replicas.with_total(tf.reduce_sum(totals))
+
+    def fit(self, x=None, *others, **fields):
+        """Trains; Keras's own `fit`, also on several devices."""
+        x = replicas.without_bools(self.distribute_strategy, x)
+        return super().fit(x, *others, **fields)
+
+    def evaluate(self, x=None, *others, **fields):
+        """Measures the losses; Keras's own `evaluate`, of several devices on one."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().evaluate(x, *others, **fields)
+        losses = replicas.mean_losses(self._image_losses, x, fields.get("steps"))
+        return losses if fields.get("return_dict") else list(losses.values())
 
     def train_step(self, data):
         """Learns from a batch; Keras's own step, but for how gradients are clipped."""

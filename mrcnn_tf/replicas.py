@@ -5,6 +5,9 @@ whole batch, and the gradients are summed: then any number of replicas takes the
 that one would take. With one replica, nothing here does anything.
 """
 
+import itertools
+
+import numpy as np
 import tensorflow as tf
 
 
@@ -57,3 +60,50 @@ def clipped(gradients, optimizer):
     limit = optimizer.scale_loss(tf.constant(limit, tf.float32))
     gradients, _ = tf.clip_by_global_norm(total(gradients), limit)
     return [gradient / count() for gradient in gradients]
+
+
+def without_bools(strategy, data):
+    """Makes 0 and 1 of bools, for `fit` on several devices.
+
+    Keras begins it with the mean of a batch over the replicas, for models of yet
+    unknown shape, and bools have no mean.
+
+    Args:
+        strategy: tf.distribute.Strategy.
+        data: tf.data.Dataset of dicts; anything else stays as it is, and so does
+            all with one replica.
+    Returns:
+        tf.data.Dataset, of uint8 where there was bool.
+    """
+    if strategy.num_replicas_in_sync == 1 or not isinstance(data, tf.data.Dataset):
+        return data
+
+    def number(value):
+        return tf.cast(value, tf.uint8) if value.dtype == tf.bool else value
+
+    return data.map(lambda batch: tf.nest.map_structure(number, batch))
+
+
+def mean_losses(losses_of, batches, steps=None):
+    """Measures losses as Keras's `evaluate` does, on one device.
+
+    Of several, some would get nothing of a last batch that is smaller than they are
+    many, and convolutions of no image at all fail.
+
+    Args:
+        losses_of: callable from a batch to a dict of losses, float32 [B] each.
+        batches: iterable of dicts.
+        steps: how many, at most; None for all.
+    Returns:
+        dict of floats: "loss", the mean over images, then each loss's over batches.
+    """
+    counts, sums = [], []
+    for batch in itertools.islice(batches, steps):
+        found = losses_of(batch)
+        counts.append(len(batch["image_index"]))
+        sums.append({name: float(tf.reduce_sum(loss)) for name, loss in found.items()})
+    wholes = [sum(losses.values()) for losses in sums]
+    return {
+        "loss": float(np.average(wholes, weights=counts)),
+        **{name: float(np.mean([each[name] for each in sums])) for name in sums[0]},
+    }

@@ -13,29 +13,21 @@ import keras
 import numpy as np
 import small
 import tensorflow as tf
-from worker import quick_run
+from worker import prepare, quick_run
 
 import mrcnn_tf as mr
+from mrcnn_tf.training import distribution
 from mrcnn_tf.training.run import train
 
 SCENES = mr.datasets.Shapes(16, size=64)
-# Frozen norms see no batch; of plain SGD the weights' change is the gradient.
-PLAIN = {
-    "backbone": {"norm": "frozen"},
-    "train": {
-        "batch_size": 4,
-        "optimizer": "sgd",
-        "momentum": 0.0,
-        "weight_decay": 0.0,
-        "learning_rate": 1.0,
-        "warmup_steps": 0,
-    },
-}
 
 
 def network(strategy, clip_norm):
+    """Its norms see no batch, and a step of its SGD is the gradient."""
     with strategy.scope():
-        return small.model(**{**PLAIN, "train": {**PLAIN["train"], **clip_norm}})
+        model = small.model(backbone={"norm": "frozen"}, train={"batch_size": 4})
+        model.compile(keras.optimizers.SGD(1.0, global_clipnorm=clip_norm))
+    return model
 
 
 def step(model):
@@ -60,7 +52,7 @@ def step(model):
     return changes, logged
 
 
-def compare(strategy, **clip_norm):
+def compare(strategy, clip_norm):
     """One device against a strategy, from the same weights on the same batch."""
     alone = network(tf.distribute.get_strategy(), clip_norm)
     together = network(strategy, clip_norm)
@@ -89,10 +81,9 @@ def compare(strategy, **clip_norm):
 
 def whole_run(folder, strategy):
     """The rows of the logs of a run that stopped after two steps and went on."""
-    with strategy.scope():
-        for steps in (2, 4):
-            run, config = quick_run(folder, steps)
-            train(run, config)
+    distribution.make_strategy = lambda: strategy
+    for steps in (2, 4):
+        train(*quick_run(folder, steps))
     rows = {}
     for name in ("steps.csv", "log.csv"):
         with open(folder / name) as file:
@@ -101,11 +92,12 @@ def whole_run(folder, strategy):
     return {
         "rows": rows,
         "detections": len(model.detect(SCENES[0].image).scores),
-        "iterations": int(model.optimizer.iterations),
+        "iterations": int(model.optimizer.iterations.numpy()),
     }
 
 
 if __name__ == "__main__":
+    prepare()
     folder = Path(sys.argv[1])
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(
@@ -113,8 +105,8 @@ if __name__ == "__main__":
     )
     two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     found = {
-        "plain": compare(two),
-        "clipped": compare(two, clip_norm=0.5),
+        "plain": compare(two, None),
+        "clipped": compare(two, 0.5),
         "alone": whole_run(folder / "alone", tf.distribute.get_strategy()),
         "together": whole_run(folder / "together", two),
     }

@@ -15,7 +15,6 @@ import pytest
 import small
 import tensorflow as tf
 import worker
-from test_resume import arrays
 
 import mrcnn_tf as mr
 from mrcnn_tf import replicas
@@ -50,7 +49,7 @@ def environment(**more):
 @pytest.mark.parametrize("kind", ["plain", "clipped"])
 def test_two_replicas_have_the_gradient_of_one(found, kind):
     """To 1e-5 of the largest gradient of all weights."""
-    assert found[kind]["largest"] > 1e-3
+    assert found[kind]["largest"] > 0.01
     assert found[kind]["apart"] <= 1e-5 * found[kind]["largest"]
 
 
@@ -240,10 +239,16 @@ def test_two_workers_do_what_one_does_also_after_a_kill(tmp_path):
     )
     for name in ("steps.csv", "log.csv"):
         same_rows(rows(folders["alone"] / name), rows(team / name))
-    ours, theirs = arrays(folders["alone"] / "last.keras"), arrays(team / "last.keras")
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        scale = max(np.abs(value).max(), 1e-3)
+    ours, theirs = (
+        mr.MaskRCNN.load(folder / "last.keras") for folder in (folders["alone"], team)
+    )
+    assert int(theirs.optimizer.iterations) == 8
+    for one, other in zip(
+        [*ours.weights, *ours.optimizer.variables],
+        [*theirs.weights, *theirs.optimizer.variables],
+        strict=True,
+    ):
+        scale = max(np.abs(one).max(), 1e-3)
         np.testing.assert_allclose(
-            theirs[name], value, atol=AFTER_STEPS * scale, err_msg=name
+            other, one, atol=AFTER_STEPS * scale, err_msg=one.path
         )

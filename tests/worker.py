@@ -14,17 +14,19 @@ import train as train_script
 import mrcnn_tf as mr
 from mrcnn_tf.training import run as run_module
 
-_load = mr.datasets.load
 
+def prepare():
+    """Has `train` take frozen norms, and two scenes to test on."""
+    load = mr.datasets.load
 
-def few(*arguments, **fields):
-    """The toy scenes, with two of them to measure on."""
-    splits = _load(*arguments, **fields)
-    return mr.datasets.Splits(splits.train, splits.val, mr.datasets.Shapes(2, size=64))
+    def few(*arguments, **fields):
+        splits = load(*arguments, **fields)
+        return mr.datasets.Splits(
+            splits.train, splits.val, mr.datasets.Shapes(2, size=64)
+        )
 
-
-mr.datasets.load = few
-run_module._check = lambda run, config: None
+    mr.datasets.load = few
+    run_module._check = lambda run, config: None
 
 
 def quick_run(folder, steps):
@@ -52,4 +54,5 @@ def quick_run(folder, steps):
 
 
 if __name__ == "__main__":
+    prepare()
     sys.exit(train_script.main(sys.argv[1:]))

@@ -119,7 +119,7 @@ class Team:
     @property
     def steps(self):
         """How many the optimiser has taken."""
-        return int(self.network.optimizer.iterations)
+        return int(self.network.optimizer.iterations.numpy())
 
     def fit(self, make_batches, initial_epoch, epochs, steps_per_epoch, **shown):
         """Trains as `MaskRCNN.fit`, with all workers.
