@@ -184,13 +184,19 @@ class Team:
 
         def share(values):
             context = tf.distribute.get_replica_context()
-            # The chief's first device is the first of all.
-            if context.replica_id_in_sync_group != 0:
-                values = [tf.zeros_like(value) for value in values]
+            first = context.replica_id_in_sync_group == 0  # on the chief
+            # Sent together, and so of one type, which holds each of them exactly.
+            values = [tf.cast(value, tf.float64) for value in values]
+            values = [tf.where(first, value, tf.zeros_like(value)) for value in values]
             return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
         shared = self.strategy.run(share, args=(values,))
-        return [self.strategy.experimental_local_results(v)[0] for v in shared]
+        return [
+            tf.cast(
+                self.strategy.experimental_local_results(shared_one)[0], value.dtype
+            )
+            for shared_one, value in zip(shared, values, strict=True)
+        ]
 
     def _give_back(self):
         pairs = zip(_state(self.source), _state(self.network), strict=True)
