@@ -1,10 +1,11 @@
 #!/usr/bin/env python
 """Measures how much faster two workers train than one, with a core for each.
 
-Both train the same network from the same toy scenes, with as many images for each
-worker in a batch: alone by `fit`, then two on this machine by TF_CONFIG, in turns.
-Each worker is a process that taskset holds to a core of its own; nothing else should
-run on these cores. Images read, resized and augmented are part of it.
+All train the same network from the same toy scenes, with as many images for each
+worker in a batch: one alone by `fit`, two at once that know nothing of each other,
+which is what the machine can do, and two together by TF_CONFIG, in turns. Each is a
+process that taskset holds to a core of its own; nothing else should run on these
+cores. To make, resize and augment the images is part of it.
 
 Examples:
     scripts/benchmark_workers.py
@@ -64,7 +65,7 @@ class Clock(keras.callbacks.Callback):
 
 
 def work(options):
-    """Trains as one worker; prints the images a second of all workers as JSON."""
+    """Trains as one worker; prints the images a second of its team as JSON."""
     strategy = distribution.make_strategy()
     scenes = mr.datasets.Shapes(1_000_000)
     config = mr.Config.preset(options.preset, classes=scenes.classes).replace(
@@ -102,17 +103,21 @@ def work(options):
     print(json.dumps(options.steps * config.train.batch_size / seconds))
 
 
-def rate(arguments, cores):
-    """Runs a worker on each core; returns the images a second of them together."""
+def rate(arguments, cores, together=False):
+    """Runs a worker on each core; returns the images a second of all of them."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(len(cores))]
     started = []
     for index, core in enumerate(cores):
-        task = {"type": "worker", "index": index}
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-        environment["TF_CONFIG"] = json.dumps(
-            {"cluster": {"worker": addresses}, "task": task}
-        )
-        environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        cluster = {
+            "cluster": {"worker": addresses},
+            "task": {"type": "worker", "index": index},
+        }
+        environment = {
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            **os.environ,
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "TF_CONFIG": json.dumps(cluster) if together else "",
+        }
         command = ["taskset", "-c", str(core), sys.executable, __file__, "--worker"]
         started.append(
             subprocess.Popen(
@@ -128,7 +133,8 @@ def rate(arguments, cores):
         if one.returncode:
             last = errors.strip().splitlines()[-1:]
             raise OSError(f"a worker failed: {' '.join(last)}")
-    return json.loads(said[0][0].splitlines()[-1])
+    rates = [json.loads(out.splitlines()[-1]) for out, _ in said]
+    return rates[0] if together else sum(rates)
 
 
 def free_ports(count):
@@ -141,29 +147,25 @@ def free_ports(count):
 
 
 def measure(options, arguments):
-    """Runs one worker and two in turns, and prints their rates and the ratio."""
+    """Runs one worker and two in turns; prints their rates and the ratios."""
     print(
         f"{options.preset}, {options.batch} images a worker and step, "
         f"{options.steps} steps after {_WARM_UP}, cores {options.cores}, "
         f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
     )
-    alone, together = [], []
+    one, two = options.cores[:1], options.cores
+    rates = {"one": [], "two_apart": [], "two_together": []}
     for number in range(options.rounds):
-        alone.append(rate(arguments, options.cores[:1]))
-        together.append(rate(arguments, options.cores))
-        print(
-            f"round {number + 1}: one worker {alone[-1]:.2f} images/s, two "
-            f"{together[-1]:.2f}",
-            flush=True,
-        )
-    figures = {
-        "one_worker": statistics.median(alone),
-        "two_workers": statistics.median(together),
-    }
-    figures["ratio"] = figures["two_workers"] / figures["one_worker"]
+        rates["one"].append(rate(arguments, one))
+        rates["two_apart"].append(rate(arguments, two))
+        rates["two_together"].append(rate(arguments, two, together=True))
+        shown = ", ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
+        print(f"round {number + 1}, images/s: {shown}", flush=True)
+    figures = {name: statistics.median(values) for name, values in rates.items()}
+    figures["ratio"] = figures["two_together"] / figures["one"]
     print(
-        f"median: one worker {figures['one_worker']:.2f} images/s, two "
-        f"{figures['two_workers']:.2f}, {figures['ratio']:.2f} times as many"
+        f"medians: two together have {figures['ratio']:.2f} times the images/s of one, "
+        f"two apart {figures['two_apart'] / figures['one']:.2f} times"
     )
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
