@@ -18,9 +18,9 @@ _NAMES = {
 _MODULES = (
     "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
     "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "losses",
-    "mask_rcnn", "masks", "matching", "nms", "norm", "presets", "pretrained",
-    "proposals", "result", "rle", "roi", "rpn", "sizes", "targets", "training",
-    "unet", "visualize",
+    "mask_rcnn", "masks", "matching", "nms", "norm", "precision", "presets",
+    "pretrained", "proposals", "replicas", "result", "rle", "roi", "rpn", "sampling",
+    "sizes", "slots", "targets", "training", "unet", "visualize",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

@@ -2,11 +2,14 @@
 
 Each function returns one value per image, already divided by the count over the
 whole batch: their sum is the loss, and a value that is not finite names its image.
-Slots with label -1 are empty.
+Slots with label -1 are empty. Of a batch that several replicas share, the counts are
+over all of it, so that the replicas' losses add up to the loss of the batch.
 """
 
 import keras
 import tensorflow as tf
+
+from mrcnn_tf import replicas
 
 BOX_NAMES = ("objectness", "anchor_box", "class", "box")  # of boxes alone
 NAMES = (*BOX_NAMES, "mask")
@@ -160,7 +163,7 @@ def _per_image(loss, used):
 
 def _count(used):
     """How many slots of the batch are in use; at least 1, for a batch of none."""
-    return tf.maximum(tf.reduce_sum(tf.cast(used, tf.float32)), 1.0)
+    return tf.maximum(replicas.total(tf.reduce_sum(tf.cast(used, tf.float32))), 1.0)
 
 
 @keras.saving.register_keras_serializable("mrcnn_tf")

@@ -11,7 +11,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mrcnn_tf import backbones, fpn, graphs, heads, losses, masks, rle, rpn
+from mrcnn_tf import (
+    backbones,
+    fpn,
+    graphs,
+    heads,
+    losses,
+    masks,
+    replicas,
+    rle,
+    rpn,
+)
 from mrcnn_tf.config import Config
 from mrcnn_tf.datasets.images import as_rgb
 from mrcnn_tf.inputs import network_size, padded_size, resize_image
@@ -100,6 +110,9 @@ class MaskRCNN(keras.Model):
                 }
             ],
         )
+        self._image_losses = tf.function(
+            lambda batch: self(batch, training=False), reduce_retracing=True
+        )
         self.built = True
 
     def call(self, inputs, training=None):
@@ -112,15 +125,17 @@ class MaskRCNN(keras.Model):
 
         Biases and norms are kept from weight decay, whichever the optimiser.
         """
-        if optimizer is None:
-            optimizer = make_optimizer(self.config.train)
-        optimizer = keras.optimizers.get(optimizer)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        if self.config.train.precision == "float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
-        # Left to the first step, it would have Keras trace that step twice.
-        self.optimizer.build(self.trainable_variables)
+        # The optimiser's variables live where the network's do.
+        with self.distribute_strategy.scope():
+            if optimizer is None:
+                optimizer = make_optimizer(self.config.train)
+            optimizer = keras.optimizers.get(optimizer)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            if self.config.train.precision == "float16":
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            super().compile(optimizer, jit_compile=jit_compile, **kwargs)
+            # Left to the first step, it would have Keras trace that step twice.
+            self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):
         """The optimiser, for `save`; the rest of `compile` follows from the config."""
@@ -152,11 +167,40 @@ class MaskRCNN(keras.Model):
         per_image = tf.stack([y_pred[name] for name in names], axis=1)  # [B, L]
         per_image = losses.stop_unless_finite(per_image, names, x["image_index"])
         totals = tf.reduce_sum(per_image, axis=0)  # [L]
-        for mean, total in zip(self._loss_means, tf.unstack(totals), strict=True):
+        whole = replicas.total(tf.stop_gradient(totals))  # of all replicas
+        for mean, total in zip(self._loss_means, tf.unstack(whole), strict=True):
             mean.update_state(total)
         # One kernel: TensorFlow adds the terms of `add_n` in an order of its own, which
         # is another in another process.
-        return tf.reduce_sum(totals)
+        return replicas.with_total(tf.reduce_sum(totals))
+
+    def fit(self, x=None, *others, **fields):
+        """Trains; Keras's own `fit`, also on several devices."""
+        x = replicas.without_bools(self.distribute_strategy, x)
+        return super().fit(x, *others, **fields)
+
+    def evaluate(self, x=None, *others, **fields):
+        """Measures the losses; Keras's own `evaluate`, of several devices on one."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().evaluate(x, *others, **fields)
+        losses = replicas.mean_losses(self._image_losses, x, fields.get("steps"))
+        return losses if fields.get("return_dict") else list(losses.values())
+
+    def train_step(self, data):
+        """Learns from a batch; Keras's own step, but for how gradients are clipped."""
+        inputs, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, y_pred=self(inputs, training=True))
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        gradients = replicas.clipped(gradients, self.optimizer)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.trainable_weights, strict=True)
+        )
+        mean_loss, *_ = self.metrics
+        images = tf.shape(inputs["image_index"])[0]
+        mean_loss.update_state(loss * replicas.count(), sample_weight=images)
+        return self.get_metrics_result()
 
     def detect(self, images, mask_threshold=None):
         """Finds objects.

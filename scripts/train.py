@@ -12,6 +12,9 @@ the validation split, box AP for boxes alone), log.csv (a row for each part), st
 (a row for each step), tensorboard/, config.json and versions.json, and at the end
 test.json.
 
+It trains on all GPUs it sees, --gpu N on one of them; the same command on several
+machines, with TF_CONFIG, trains on all of these (docs/distribution.md).
+
 Examples:
     scripts/train.py --config config.json
     scripts/train.py --config config.json --set train.clip_norm=5 run.folder=runs/b

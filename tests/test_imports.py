@@ -56,14 +56,23 @@ MAY_IMPORT = {
     "heads": {"config", "norm"},
     "proposals": GEOMETRY | {"config"},
     "targets": GEOMETRY | {"config"},
-    "losses": GEOMETRY | {"config"},
+    "replicas": set(),
+    "losses": GEOMETRY | {"config", "replicas"},
     "detections": GEOMETRY | {"config", "proposals"},
     "graphs": GEOMETRY | NETWORK | STAGES | {"config"},
     # Of datasets, how any image becomes RGB; of training, the optimizer of a preset.
     "mask_rcnn": GEOMETRY
     | NETWORK
     | STAGES
-    | {"config", "graphs", "result", "datasets", "training", "pretrained"},
+    | {
+        "config",
+        "graphs",
+        "replicas",
+        "result",
+        "datasets",
+        "training",
+        "pretrained",
+    },
     "pretrained": {"config", "presets", "backbones"},
     "datasets": {"config", "inputs", "boxes", "masks", "rle", "sizes", "presets"},
     "unet": {"inputs", "datasets", "training", "evaluation", "visualize"},

@@ -17,7 +17,9 @@ from mrcnn_tf.masks import WINDOW, cut_window
 _logger = logging.getLogger(__name__)
 
 
-def batches(dataset, config, training, seed=0, augment=None, first_step=0):
+def batches(
+    dataset, config, training, seed=0, augment=None, first_step=0, context=None
+):
     """Makes the batches that training and validation take.
 
     Args:
@@ -32,6 +34,9 @@ def batches(dataset, config, training, seed=0, augment=None, first_step=0):
             none; see `augment.Augment`.
         first_step: training begins with the batch of this step, from 0, as if those
             before it had been taken.
+        context: tf.distribute.InputContext of one of several workers, or None: it
+            gets its own part of each batch alone, in a batch for each of its
+            replicas, B smaller by their number over all workers.
     Returns:
         tf.data.Dataset of dicts. H and W are `image.long_side` when the resize is
         square, else the largest of the batch:
@@ -83,6 +88,12 @@ def batches(dataset, config, training, seed=0, augment=None, first_step=0):
         image.set_shape([side, side, 3])
         return {**element, "images": image}
 
+    size, share = config.train.batch_size, (0, 1, 1)
+    first = first_step * size
+    if context is not None:
+        workers = context.num_input_pipelines
+        share = (context.input_pipeline_id, workers, size // workers)
+        size = context.get_per_replica_batch_size(size)
     types = tuple(kind for kind, _ in spec.values())
     elements = stream(
         dataset,
@@ -91,12 +102,11 @@ def batches(dataset, config, training, seed=0, augment=None, first_step=0):
         training,
         seed,
         augment,
-        first_step * config.train.batch_size,
+        first,
+        share,
     ).map(batch_element, num_parallel_calls=tf.data.AUTOTUNE)
     batch = elements.batch if config.image.resize == "square" else elements.padded_batch
-    return batch(config.train.batch_size, drop_remainder=training).prefetch(
-        tf.data.AUTOTUNE
-    )
+    return batch(size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
 
 def _check_classes(dataset, config):

@@ -25,7 +25,9 @@ def _stop_loading():
     time.sleep(0.3)  # seconds
 
 
-def stream(dataset, arrays, types, training, seed=0, augment=None, first=0):
+def stream(
+    dataset, arrays, types, training, seed=0, augment=None, first=0, share=(0, 1, 1)
+):
     """Makes a stream of what a network wants to know of each sample.
 
     Args:
@@ -39,6 +41,8 @@ def stream(dataset, arrays, types, training, seed=0, augment=None, first=0):
             none; it may take more of the dataset.
         first: place in the stream to begin at; what follows is as if it had begun
             at 0.
+        share: (which, of, count): of every `of` times `count` places, those of the
+            `which`-th `count` alone, from 0.
     Returns:
         tf.data.Dataset of tuples (*arrays, index, draw), of unknown shapes: `index`
         is int32, i of `dataset[i]`; `draw` is int32 [2], `seed` and the place, for
@@ -85,4 +89,7 @@ def stream(dataset, arrays, types, training, seed=0, augment=None, first=0):
         )
 
     places = tf.data.Dataset.range(first, tf.int64.max if training else count)
+    which, of, length = share
+    if of > 1:
+        places = places.filter(lambda place: place // length % of == which)
     return places.map(element, num_parallel_calls=tf.data.AUTOTUNE)

@@ -94,7 +94,7 @@ def restore(model, path):
     if found:
         raise ValueError(f"{path}: of another network: {'; '.join(found)}; {advice}")
     model.load_weights(path)
-    steps = int(model.optimizer.iterations)
+    steps = int(model.optimizer.iterations.numpy())
     if steps == 0:
         raise ValueError(f"{path}: holds no optimiser, so it cannot go on; {advice}")
     return steps

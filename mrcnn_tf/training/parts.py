@@ -65,7 +65,7 @@ class Parts(keras.callbacks.Callback):
         )
         self.step_log = Log(folder / "steps.csv", ["step", *losses], step)
         self.curves = Curves(folder / "tensorboard")
-        self.saved = step
+        self.step = self.saved = step
         self.best = -math.inf
         best_step = None
         for row in self.log.rows:
@@ -87,11 +87,12 @@ class Parts(keras.callbacks.Callback):
         """Logs the step's losses."""
         losses = {name: float(value) for name, value in logs.items()}
         self.losses.append(losses)
-        self.step_log.add({"step": int(self.model.optimizer.iterations), **losses})
+        self.step += 1
+        self.step_log.add({"step": self.step, **losses})
 
     def on_epoch_end(self, epoch, logs=None):
         """Measures where it is time to, logs and saves."""
-        step = int(self.model.optimizer.iterations)
+        step = self.step
         for name in self.losses[0]:
             values = [losses[name] for losses in self.losses]
             logs[name] = math.fsum(values) / len(values)

@@ -8,6 +8,7 @@ checkpoint does what it would have done.
 """
 
 import contextlib
+import functools
 import json
 import math
 import sys
@@ -19,7 +20,7 @@ import tensorflow as tf
 from mrcnn_tf import datasets, pretrained
 from mrcnn_tf.evaluation.coco import evaluate
 from mrcnn_tf.mask_rcnn import MaskRCNN
-from mrcnn_tf.training import checkpoints
+from mrcnn_tf.training import checkpoints, distribution
 from mrcnn_tf.training.parts import Parts
 from mrcnn_tf.training.run_file import differences, open_data, run_to_json
 from mrcnn_tf.training.versions import device_name, versions
@@ -37,20 +38,31 @@ def train(run, config):
     step; `tensorboard/`; `config.json`, this run; `versions.json`, an entry for each
     start; and `test.json`, the best network measured on the test split.
 
+    With several GPUs it trains on all of them, and with TF_CONFIG on several machines,
+    of which the chief alone writes; see `distribution` and docs/distribution.md.
+
     Args:
         run: a `RunConfig`.
         config: a `Config`; without classes it takes the data's.
     Returns:
         `Evaluation` of the best network on the test split; None if the run was
-        finished before.
+        finished before, or this is not the chief.
     Raises:
         ValueError, OSError: if the config contradicts itself, the data or what is in
-            the folder, a file is damaged, or the disk is full or read-only.
+            the folder, a file is damaged, the disk is full or read-only, or another
+            worker has stopped.
         tf.errors.InvalidArgumentError: if the loss is not finite, or an image of the
             data cannot be read.
         KeyboardInterrupt: upon Ctrl-C, with a sentence on how to go on.
     """
     _check(run, config)
+    strategy = distribution.make_strategy()
+    with distribution.lost_worker():
+        return _train(run, config, strategy)
+
+
+def _train(run, config, strategy):
+    distribution.check_batch(config.train.batch_size, strategy)
     splits = open_data(run, config)
     if not config.classes:
         # Opened again, for the other splits to number their classes alike.
@@ -59,27 +71,48 @@ def train(run, config):
     if config.has_masks and not getattr(splits.train, "has_masks", True):
         config = config.replace(roi={"mask_kind": "none"})
         print(f"{run.data} has boxes alone: the network gets no mask branch")
+    if run.deterministic:
+        _be_deterministic()
+    if not distribution.is_chief(strategy):
+        return _follow(run, config, strategy, splits)
     folder = Path(run.folder)
     checkpoints.make_folder(folder)
     with checkpoints.locked(folder):
         _check_same_run(folder, run, config)
-        if run.deterministic:
-            _be_deterministic()
         keras.utils.set_random_seed(run.seed)
-        model = MaskRCNN(config)
-        model.compile()
+        in_team = distribution.is_team(strategy)
+        with contextlib.nullcontext() if in_team else strategy.scope():
+            model = MaskRCNN(config)
+            model.compile()
         checkpoints.check_space(folder, model)
         step = 0
         if (folder / LAST).exists():
             step = checkpoints.restore(model, folder / LAST)
-        print(_plan(run, config, splits, step), flush=True)
+        print(_plan(run, config, splits, step, strategy), flush=True)
         if step == 0:
             _load_weights(model, run)
         _record(folder, run, config, step)
+        team = distribution.Team(strategy, config, model) if in_team else None
         if step < config.train.steps:
             (folder / TEST).unlink(missing_ok=True)
-            _fit(model, run, splits, step)
-        return _test(folder, model, splits.test)
+            _fit(model, team, run, splits, step)
+        evaluation = _test(folder, model, splits.test)
+        if team:
+            team.wait()
+        return evaluation
+
+
+def _follow(run, config, strategy, splits):
+    """Trains as one of several workers, which writes nothing."""
+    resolver = strategy.cluster_resolver
+    name = f"{resolver.task_type} {resolver.task_id}"
+    print(f"{name} trains with the chief, which alone writes", flush=True)
+    team = distribution.Team(strategy, config)
+    print(f"{name} begins at step {team.steps} of {config.train.steps}", flush=True)
+    for first, place in _spans(team.steps, config.train.steps, run.steps_per_part):
+        team.fit(_batches(splits, config, run, first), **place, callbacks=[], verbose=0)
+    # The chief measures; to leave now would look like a fault.
+    team.wait()
 
 
 def _check(run, config):
@@ -139,7 +172,7 @@ def _load_weights(model, run):
         print(pretrained.load_coco(model, run.weights, path))
 
 
-def _plan(run, config, splits, step):
+def _plan(run, config, splits, step, strategy):
     """One line on what is about to happen."""
     train, names = config.train, config.classes
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
@@ -151,11 +184,13 @@ def _plan(run, config, splits, step):
         where = f"going on at step {step} of {train.steps}"
     else:
         where = f"finished, {step} steps done"
+    devices = strategy.num_replicas_in_sync
+    together = f"{devices} devices such as " if devices > 1 else ""
     return (
         f"training on {run.data}: {len(splits.train)} images, {len(names)} classes "
         f"({shown}), {config.backbone.name}{weights} at {config.image.long_side} "
         f"pixels, {masks}; {where}, {train.batch_size} images each, on "
-        f"{device_name()}, into {run.folder}/"
+        f"{together}{device_name()}, into {run.folder}/"
     )
 
 
@@ -171,44 +206,62 @@ def _record(folder, run, config, step):
     checkpoints.write_text(folder / CONFIG, run_to_json(run, config))
 
 
-def _fit(model, run, splits, step):
+def _fit(model, team, run, splits, step):
     """Trains from a step to the end, part by part."""
-    folder, config = Path(run.folder), model.config
-    steps, length = config.train.steps, run.steps_per_part
+    folder, steps = Path(run.folder), model.config.train.steps
     in_terminal = sys.stdout.isatty()
     parts = Parts(model, folder, run, steps, splits.val, step, in_terminal)
+    shown = {"callbacks": [parts], "verbose": 1 if in_terminal else 2}
     try:
-        while step < steps:
-            # Whole parts at once; one cut short stands alone.
-            into, left = step % length, steps - step
-            count = 1 if into or left < length else left // length
-            first = math.ceil(step / length)
-            model.fit(
-                datasets.batches(
-                    splits.train,
-                    config,
-                    training=True,
-                    seed=run.seed,
-                    augment=datasets.Augment(config.augment),
-                    first_step=step,
-                ),
-                initial_epoch=first,
-                epochs=first + count,
-                steps_per_epoch=min(length - into, left),
-                shuffle=False,  # `batches` has
-                callbacks=[parts],
-                verbose=1 if in_terminal else 2,
-            )
-            step = int(model.optimizer.iterations)
+        for first, place in _spans(step, steps, run.steps_per_part):
+            make_batches = _batches(splits, model.config, run, first)
+            if team:
+                team.fit(make_batches, **place, **shown)
+            else:
+                # `batches` has shuffled
+                model.fit(make_batches(), **place, **shown, shuffle=False)
     except KeyboardInterrupt:
-        reached = int(model.optimizer.iterations)
         raise KeyboardInterrupt(
-            f"stopped at step {reached} of {steps}; the same command goes on from "
+            f"stopped at step {parts.step} of {steps}; the same command goes on from "
             f"step {parts.saved}"
             + (f", {folder / LAST}" if parts.saved else ", the beginning")
         ) from None
     finally:
         parts.close()
+
+
+def _spans(step, steps, length):
+    """Cuts the steps from `step` on: whole parts at once, one cut short alone.
+
+    Yields:
+        the first step, and for `fit` what parts these are.
+    """
+    while step < steps:
+        into, left = step % length, steps - step
+        count = 1 if into or left < length else left // length
+        first, size = math.ceil(step / length), min(length - into, left)
+        yield (
+            step,
+            {
+                "initial_epoch": first,
+                "epochs": first + count,
+                "steps_per_epoch": size,
+            },
+        )
+        step += count * size
+
+
+def _batches(splits, config, run, first):
+    """Makes what makes the batches of training from a step on."""
+    return functools.partial(
+        datasets.batches,
+        splits.train,
+        config,
+        True,
+        run.seed,
+        datasets.Augment(config.augment),
+        first,
+    )
 
 
 def _test(folder, model, dataset):
