@@ -147,6 +147,7 @@ def test_objects_of_the_scene_fill_their_boxes():
         assert box[3] - box[1] > 8 * (box[2] - box[0])  # wider than any anchor
 
 
+@pytest.mark.slow
 def test_stages_of_prediction():
     about, actions = benchmark_ours.prepare(JOB)
     actions["run"]()
@@ -161,6 +162,7 @@ def test_stages_of_prediction():
     assert about["config"]["image"]["long_side"] == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positives", [4, 7])
 def test_positives_are_as_many_as_asked(positives):
     job = {**JOB, "kind": "training", "positives": positives}
@@ -168,6 +170,7 @@ def test_positives_are_as_many_as_asked(positives):
     assert (found["positives"], found["rois"]) == (positives, 48)
 
 
+@pytest.mark.slow
 def test_stages_of_training():
     _, actions = benchmark_ours.prepare({**JOB, "kind": "training"})
     found = actions["found"]()
@@ -190,6 +193,7 @@ def test_memory_over_many():
         actions["predictions"]()
 
 
+@pytest.mark.slow
 def test_seconds_to_the_first_step():
     about, _ = benchmark_start.prepare(JOB)
     seconds = about["seconds"]
@@ -207,6 +211,7 @@ serve(prepare)
 """
 
 
+@pytest.mark.slow
 def test_command(tmp_path, capsys):
     about, _ = benchmark_ours.prepare({**JOB, "kind": "training"})
     fake = FAKE_PEER.replace("WEIGHTS", str(about["weights"]))

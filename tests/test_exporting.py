@@ -151,6 +151,7 @@ def test_a_network_of_boxes_alone():
 # Files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", exporting.FORMATS)
 def test_the_file_does_what_the_model_does(kind, model, model_file, tmp_path, capsys):
     for package in exporting.FORMATS[kind]:

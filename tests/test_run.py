@@ -7,6 +7,7 @@ import options
 import predict as predict_script
 import pytest
 import small
+import tensorflow as tf
 import tiny_sets
 import train as train_script
 import train_unet as train_unet_script
@@ -183,3 +184,12 @@ def test_all_images_may_be_measured_whatever_their_split(tmp_path):
     assert len(dataset) == 2 and dataset.classes == config.classes
     with pytest.raises(ValueError, match="cannot be divided"):
         evaluate_script.open_dataset(evaluate_script.parse([*arguments, "val"]), config)
+
+
+def test_float16_wants_a_gpu():
+    run = mr.training.RunConfig(data="shapes", folder="runs/half")
+    config = small.config(backbone={"width": 16}, train={"precision": "float16"})
+    if tf.config.get_visible_devices("GPU"):
+        pytest.skip("there is a GPU, where float16 trains")
+    with pytest.raises(ValueError, match=r"train\.precision is float16.*bfloat16"):
+        train(run, config)

@@ -125,6 +125,11 @@ def _check(run, config):
             "config: run.weights_file needs run.weights to say what it holds, found "
             "none"
         )
+    if config.train.precision == "float16" and not tf.config.get_visible_devices("GPU"):
+        raise ValueError(
+            "config: train.precision is float16, which TensorFlow trains in on GPUs "
+            "alone, and none is to be used here; set bfloat16 or float32"
+        )
     if run.weights == "none" and config.backbone.norm == "frozen":
         raise ValueError(
             "config: backbone.norm is frozen, which needs pretrained weights: set "
