@@ -194,9 +194,12 @@ class MaskRCNN(keras.Model):
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_weights)
         gradients = replicas.clipped(gradients, self.optimizer)
-        self.optimizer.apply_gradients(
-            zip(gradients, self.trainable_weights, strict=True)
-        )
+        # Else what the optimiser makes of its own variables alone, a copy of all
+        # momentum, is made first and held through the whole step.
+        with tf.control_dependencies(gradients):
+            self.optimizer.apply_gradients(
+                zip(gradients, self.trainable_weights, strict=True)
+            )
         mean_loss, *_ = self.metrics
         images = tf.shape(inputs["image_index"])[0]
         mean_loss.update_state(loss * replicas.count(), sample_weight=images)
