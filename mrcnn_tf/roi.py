@@ -92,7 +92,7 @@ class _Atlas:
     nothing beyond the canvas, and a rounding would put a sample that lies just on
     the rim there. Attributes: `canvas` float32 [B, H, W, C]; `sizes` float32 [L, 2],
     rows and columns of each map; `origins` float32 [L, 2], where cell (0, 0) of each
-    lies; `scale` float32 [4], what crop_and_resize divides by.
+    lies.
     """
 
     def __init__(self, features):
@@ -122,8 +122,6 @@ class _Atlas:
             self.canvas = _pad(top, (1, 1), (1, 1))
         self.sizes = tf.cast(tf.stack(shapes) - 2, tf.float32)
         self.origins = tf.cast(tf.stack(offsets) + 1, tf.float32)
-        last_cell = tf.shape(self.canvas)[1:3] - 1
-        self.scale = tf.cast(tf.tile(last_cell, [2]), tf.float32)
 
 
 def _pad(maps, rows, columns):

@@ -55,15 +55,15 @@ def _parts(count):
 
 def _sample(canvas, image_index, first, step, rows, columns, samples):
     """Some of the RoIs of `sample_cells`, [N, R', cells, cells, C]."""
-    count = tf.stack([tf.shape(rows)[2], tf.shape(columns)[2]])
-    last = first + step * tf.cast(count - 1, tf.float32)
+    count = (rows.shape[2], columns.shape[2])
+    last = first + step * (tf.constant(count, tf.float32) - 1.0)
     edge = tf.cast(tf.shape(canvas)[1:3] - 1, tf.float32)
     corners = tf.concat([first / edge, last / edge], axis=-1)  # [N, R', 4]
     crops = tf.image.crop_and_resize(
         canvas,
         tf.reshape(corners, [-1, 4]),
         tf.reshape(image_index, [-1]),
-        (rows.shape[2], columns.shape[2]),
+        count,
     )  # [N * R', down, across, C]
     inside = rows[..., :, None, None] * columns[..., None, :, None]
     crops *= tf.reshape(inside, [-1, *inside.shape[2:]])

@@ -14,8 +14,7 @@ import tensorflow as tf
 def ladder(most):
     """The numbers that are rounded up to: 1, 2, 3, 4, 6, 8, 12, 16, 24, ... `most`.
 
-    From one to the next is a half at most, so a quarter of the slots is idle at worst
-    on average; up to 128 there are 14 of them.
+    So less than a third of the slots is idle, and up to 128 there are 14 numbers.
     """
     steps = sorted(b * 2**k for k in range(most.bit_length()) for b in (2, 3))
     return [1, *(step for step in steps if step < most), most] if most > 1 else [1]
