@@ -196,7 +196,7 @@ class MaskRCNN(keras.Model):
         gradients = replicas.clipped(gradients, self.optimizer)
         # Else what the optimiser makes of its own variables alone, a copy of all
         # momentum, is made first and held through the whole step.
-        with tf.control_dependencies(gradients):
+        with tf.control_dependencies([tf.group(*gradients)]):
             self.optimizer.apply_gradients(
                 zip(gradients, self.trainable_weights, strict=True)
             )
