@@ -324,9 +324,9 @@ def kill_somewhere(process, folder, draw, number):
 def test_kills_change_nothing(tmp_path):
     """SIGKILL, in a third of the cases while a checkpoint is written.
 
-    Eight times, and as often as MRCNN_TF_KILLS says, which is 20 in CI.
+    Four times, and as often as MRCNN_TF_KILLS says, which is 20 in CI.
     """
-    kills = int(os.environ.get("MRCNN_TF_KILLS", "8"))
+    kills = int(os.environ.get("MRCNN_TF_KILLS", "4"))
     folders = [tmp_path / "whole", tmp_path / "killed"]
     for folder in folders:
         run, config = tiny_run(folder, deterministic=True, evaluate_every=20)
