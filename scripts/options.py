@@ -71,13 +71,19 @@ def add_model(parser, default=None):
     )
 
 
-def load_model(options):
-    """Returns the model that the command line names."""
-    model = _load(options)
-    return model.in_precision(options.precision) if options.precision else model
+def load_model(options, load=mr.MaskRCNN.load):
+    """Returns the model that the command line names; `load` reads the .keras file."""
+    model = _load(options, load)
+    if not options.precision:
+        return model
+    if not isinstance(model, mr.MaskRCNN):
+        raise ValueError(
+            f"--precision is for Mask R-CNN: {options.model} computes in its own"
+        )
+    return model.in_precision(options.precision)
 
 
-def _load(options):
+def _load(options, load):
     if options.model in PUBLISHED:
         return mr.MaskRCNN.from_pretrained(options.model, path=options.weights_file)
     if Path(options.model).suffix != ".keras":
@@ -90,7 +96,7 @@ def _load(options):
             f"--weights-file is for {' and '.join(PUBLISHED)}: {options.model} holds "
             "its own"
         )
-    return mr.MaskRCNN.load(options.model)
+    return load(options.model)
 
 
 def add_device(parser):

@@ -88,6 +88,8 @@ MAY_IMPORT = {
     "evaluation": {"config", "boxes", "masks", "rle", "result", "datasets"},
     "visualize": {"rle", "result", "datasets"},
     "exporting": {"graphs", "inputs", "roi", "rle", "slots"},
+    # Of the networks, each loaded when a file turns out to hold it.
+    "live": {"rle", "datasets", "visualize", "mask_rcnn", "unet", "yolo", "__init__"},
 }
 
 
