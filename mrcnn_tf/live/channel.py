@@ -6,7 +6,7 @@ import threading
 _LOOK = 0.5  # seconds; on Windows, Ctrl-C does not wake a thread that waits for ever
 
 
-class Cancelled(Exception):  # noqa: N818 - no error, as StopIteration is none
+class Cancelled(Exception):
     """Nobody takes from this channel any more."""
 
 

@@ -108,4 +108,8 @@ def decode_frame(address):
             "the camera gave no picture, the browser sent "
             f"{json.dumps(address)[:40]}; was it unplugged?"
         )
-    return decode_image(base64.b64decode(address[len(_JPEG) :]), "the camera's frame")
+    try:
+        data = base64.b64decode(address[len(_JPEG) :])
+        return decode_image(data, "it")
+    except ValueError as error:
+        raise RuntimeError(f"the camera's picture did not arrive: {error}") from error

@@ -100,8 +100,8 @@ class Writer:
         # Counts reckoned from a duration, as of .webm, may be off by one.
         if held < self.count - 1:
             raise OSError(
-                f"{self.path}: holds {max(held, 0)} of the {self.count} frames written; "
-                "is the disk full?"
+                f"{self.path}: holds {max(held, 0)} of the {self.count} frames "
+                "written; is the disk full?"
             )
 
     def __enter__(self):
