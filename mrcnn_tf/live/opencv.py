@@ -1,5 +1,6 @@
 """OpenCV, which is needed here alone: imported when asked for, or a sentence."""
 
+import contextlib
 import os
 
 INSTALL = ".venv/bin/pip install -e '.[live]', or pip install opencv-python"
@@ -25,3 +26,21 @@ def load_cv2():
             f"OpenCV is missing, which reads and writes videos: {INSTALL} ({error})"
         ) from error
     return cv2
+
+
+@contextlib.contextmanager
+def silence():
+    """Closes the mouth of what OpenCV prints past its own settings, in C.
+
+    Nothing that any thread writes to the error output in the `with` block is seen:
+    for calls that take a moment.
+    """
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

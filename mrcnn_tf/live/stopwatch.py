@@ -54,6 +54,6 @@ class Stopwatch:
         return {name: 1e3 * sum_ / count for name, (sum_, count) in self._sums.items()}
 
     def status(self):
-        """Returns one line: frames a second, and the time of each stage of late."""
+        """Returns two lines: frames a second, and the time of each stage of late."""
         stages = "  ".join(f"{name} {ms:.1f}" for name, ms in self.recent.items())
-        return f"{self.rate:.1f} frames/s   {stages} ms"
+        return f"{self.rate:.1f} frames/s\n{stages} ms"

@@ -4,7 +4,7 @@ import numpy as np
 
 from mrcnn_tf.live.opencv import load_cv2
 
-_NOISE = 4.0  # grey levels, standard deviation
+_NOISE = 1.0  # grey levels, standard deviation; more makes large files
 _SHIFT = 64  # pixels
 _CONTRAST = 200  # grey levels, summed over R, G and B
 

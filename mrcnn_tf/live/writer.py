@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from mrcnn_tf.live.opencv import load_cv2
+from mrcnn_tf.live.opencv import load_cv2, silence
 
 # By the ending of the name: codecs that OpenCV's own packages bring. Browsers, and so
 # notebooks, play the one of .webm.
@@ -66,7 +66,8 @@ class Writer:
         # Codecs halve the colours' resolution: of an odd side they cut a pixel off.
         self._size = height + height % 2, width + width % 2
         code = cv2.VideoWriter_fourcc(*self._codec)
-        video = cv2.VideoWriter(str(self.path), code, self.rate, self._size[::-1])
+        with silence():  # of .webm it says that it does not, and does
+            video = cv2.VideoWriter(str(self.path), code, self.rate, self._size[::-1])
         if not video.isOpened():
             video.release()
             with contextlib.suppress(OSError):
