@@ -2,19 +2,19 @@
 """Runs a model on a camera, a video or a folder of images, and shows what it finds.
 
 Any model of this package: Mask R-CNN, YOLO, or a U-Net with its unet.json beside it.
-Reading, predicting, drawing and writing overlap in threads; the frames a second and the
+Reading, predicting, drawing and writing overlap in threads; frames a second and the
 milliseconds of each stage stand on the picture, and their means are printed at the end.
 
 Examples:
-    scripts/live.py 0                                        a camera, with COCO's classes
+    scripts/live.py 0                            a camera, with COCO's classes
     scripts/live.py street.mp4 --out outputs/street.mp4
     scripts/live.py frames/ --rate 25 --model runs/shapes/best.keras --out out.webm
     scripts/live.py toy --model runs/shapes/best.keras --out toy.mp4 --limit 2000
 
-"toy" is a video of moving shapes, made as it goes: to measure by. With --out no frame is
-lost, and it works without a display; from a camera without --out, the newest frame wins
-and the rest are counted. q closes the window, Ctrl-C stops; what was written so far plays.
-The exit status is 0 if every frame promised was read and done.
+"toy" is a video of moving shapes, made as it goes: to measure by. With --out no frame
+is lost, and no display is needed; from a camera without --out, the newest frame wins
+and the others are counted. q closes the window, Ctrl-C stops: what was written so far
+plays. The exit status is 0 if all went well to the end.
 """
 
 import argparse

@@ -6,7 +6,9 @@ from pathlib import Path
 import tensorflow as tf
 
 import mrcnn_tf as mr
+from mrcnn_tf import yolo
 from mrcnn_tf.config_parts import PRECISIONS
+from mrcnn_tf.live.models import stored_name
 
 PUBLISHED = ("coco", "coco_v2")
 
@@ -71,7 +73,14 @@ def add_model(parser, default=None):
     )
 
 
-def load_model(options, load=mr.MaskRCNN.load):
+def load_detector(path):
+    """Loads the Mask R-CNN or the YOLO in a .keras file."""
+    if stored_name(path).startswith("yolo"):
+        return yolo.load(path)
+    return mr.MaskRCNN.load(path)
+
+
+def load_model(options, load=load_detector):
     """Returns the model that the command line names; `load` reads the .keras file."""
     model = _load(options, load)
     if not options.precision:

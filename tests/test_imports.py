@@ -90,7 +90,7 @@ MAY_IMPORT = {
     "visualize": {"rle", "result", "datasets"},
     "exporting": {"graphs", "inputs", "roi", "rle", "slots"},
     # Of the networks, each loaded when a file turns out to hold it.
-    "live": {"rle", "datasets", "visualize", "mask_rcnn", "unet", "yolo", "__init__"},
+    "live": {"rle", "datasets", "visualize", "mask_rcnn", "unet", "yolo"},
 }
 
 

@@ -4,13 +4,17 @@ import dataclasses
 import json
 import zipfile
 
+import evaluate
+import export
 import numpy as np
+import predict
 import pytest
 import small
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 import mrcnn_tf as mr
-from mrcnn_tf import live, unet
+from mrcnn_tf import live, unet, yolo
 from mrcnn_tf.live import models, overlay
 
 GREY = np.full((120, 200, 3), 100, np.uint8)
@@ -132,17 +136,40 @@ def files(tmp_path_factory):
     small.model().save(folder / "mask_rcnn.keras")
     unet.build(3, 32, width=35).save(folder / "unet.keras")
     unet.save_labels(folder, "class", ("cat", "dog"))
+    model = yolo.build(mr.datasets.Shapes.classes, "small", size=64)
+    yolo.Detector(model).save(folder / "yolo.keras")
     return folder
 
 
-def test_a_file_says_which_network_it_holds(files, monkeypatch):
+def test_a_file_says_which_network_it_holds(files):
     image = mr.datasets.Shapes(1, size=64)[0].image
-    mask_rcnn = live.load(files / "mask_rcnn.keras")
-    assert isinstance(mask_rcnn, mr.MaskRCNN)
+    assert isinstance(live.load(files / "mask_rcnn.keras"), mr.MaskRCNN)
+    detector = live.load(files / "yolo.keras")
+    assert isinstance(detector, yolo.Detector)
+    assert detector.class_names == mr.datasets.Shapes.classes
     labeller = live.load(files / "unet.keras")
     answer = labeller.detect(image)
     assert answer.names == ("background", "cat", "dog")
     np.testing.assert_array_equal(answer.map, unet.predict(labeller.model, image)[0])
+
+
+def test_predict_and_evaluate_take_a_yolo_too(files, tmp_path, capsys):
+    model = ("--model", str(files / "yolo.keras"))
+    image = mr.datasets.Shapes(1, size=64)[0].image
+    Image.fromarray(image).save(tmp_path / "a.png")
+    out = ("--out", str(tmp_path), "--min-score", "0")
+    assert predict.main([str(tmp_path / "a.png"), *model, *out]) == 0
+    entries = json.loads((tmp_path / "results.json").read_text())
+    assert len(entries) == len(yolo.load(files / "yolo.keras").detect(image))
+    path = tmp_path / "ap.json"
+    assert evaluate.main([*model, "--data", "shapes", "--json", str(path)]) == 0
+    assert "box" in json.loads(path.read_text())
+    assert evaluate.main([*model, "--data", "shapes", "--precision", "bfloat16"]) == 1
+    assert "--precision is for Mask R-CNN" in capsys.readouterr().err
+    assert (
+        export.main([*model, "--to", "saved_model", "--out", str(tmp_path / "x")]) == 1
+    )
+    assert "no MaskRCNN" in capsys.readouterr().err
 
 
 def stored(path, text):
