@@ -79,10 +79,10 @@ class Toy:
     name, rate, is_camera = "toy", live.frames.RATE, False
 
     def __init__(self, count):
-        self.promised, self.problems = count, []
+        self.count, self.problems = count, []
 
     def __iter__(self):
-        return live.moving_shapes(self.promised)
+        return live.moving_shapes(self.count)
 
 
 def open_window(options):

@@ -4,6 +4,7 @@ Frame i of the videos here is of the grey level 8 i, so that order and loss can 
 """
 
 import _thread
+import os
 import signal
 import sys
 import threading
@@ -385,7 +386,29 @@ def test_a_codec_that_is_missing_is_a_sentence(tmp_path):
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_full_disk_is_noticed(tmp_path):
+def test_low_scores_are_left_out(tmp_path):
+    class TwoBoxes:
+        def detect(self, image):
+            boxes = np.array([[0, 0, 48, 20], [0, 40, 48, 64]], np.float32)
+            scores, classes = np.array([0.6, 0.4]), np.array([1, 1])
+            return mr.Result(boxes, classes, scores, (), 48, 64, ("cat",))
+
+    source = live.open_source(make_video(tmp_path / "in.avi", frames=1))
+    shown = []
+    live.annotate(source, TwoBoxes(), min_score=0.5, each=shown.append)
+    (image,) = shown
+    assert image[40, 19].tolist() == [230, 159, 0] and image[40, 63].max() == 0
+
+
+def test_a_full_disk_is_noticed(tmp_path, monkeypatch):
+    def full(writer):
+        raise OSError("the disk is full")
+
+    source = live.open_source(make_video(tmp_path / "in.avi"))
+    with monkeypatch.context() as patch:
+        patch.setattr(live.Writer, "check", full)
+        report = live.annotate(source, Nothing(), tmp_path / "out.avi")
+    assert report.problems == ["the disk is full"]
     with live.Writer(tmp_path / "out.avi", 10) as video:
         for _ in range(5):
             video.write(np.zeros((48, 64, 3), np.uint8))
@@ -431,6 +454,17 @@ def test_the_command_reports_and_returns_1(tmp_path, coco, capsys):
     assert run(path, "--out", tmp_path / "out.avi") == 1
     assert "live: " in capsys.readouterr().err
     assert len(coco.seen) == len(read_video(tmp_path / "out.avi")[0]) > 0
+
+
+def test_a_kill_ends_as_ctrl_c_does(tmp_path, coco, capsys):
+    coco.seconds = 0.02
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # where the command does not care
+    path = make_video(tmp_path / "in.avi")
+    assert run(path, "--out", tmp_path / "out.mp4") == 130
+    assert "live: interrupted" in capsys.readouterr().err
+    numbers = read_video(tmp_path / "out.mp4")[0]
+    assert numbers == coco.seen and 0 < len(numbers) < FRAMES
 
 
 @pytest.mark.parametrize(

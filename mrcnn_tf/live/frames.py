@@ -110,7 +110,6 @@ class Camera:
     """
 
     is_camera = True
-    promised = 0
 
     def __init__(self, index, capture=None):
         self.name = f"camera {index}"
@@ -170,7 +169,6 @@ class Images:
             for path in sorted(Path(folder).iterdir())
             if path.suffix.lower() in suffixes and not path.name.startswith(".")
         ]
-        self.promised = len(self._paths)
         if not self._paths:
             raise ValueError(f"{folder}: a folder without images")
 

@@ -1,9 +1,9 @@
 """Stages side by side: each in a thread, a short queue between one and the next.
 
 While a network looks at one frame, the next is read and the one before it is drawn.
-One rule ends everything, whatever happens and wherever: a stage that leaves cancels
-the queue that it takes from and ends the queue that it gives to. What lies before it
-then stops, what lies behind it finishes what it has.
+One rule ends everything, whatever happens and wherever: a stage that leaves ends the
+queue that it gives to. What lies behind it finishes what it has, until the last queue
+has ended too; then all queues are cancelled, which stops what lies before.
 """
 
 import dataclasses
@@ -140,5 +140,4 @@ def _work(name, function, incoming, outgoing, watch):
                 frame = function(frame)
             outgoing.put(frame)
     finally:
-        incoming.cancel()
         outgoing.end()
