@@ -112,22 +112,26 @@ def read_video(path):
     return numbers, size, capture.get(cv2.CAP_PROP_FPS)
 
 
+def start(work):
+    thread = threading.Thread(target=work, daemon=True)  # not to outlive a failure
+    thread.start()
+    return thread
+
+
 def test_a_channel_keeps_order_and_ends():
     line = channel.Channel(2)
     taken = []
-    taker = threading.Thread(target=lambda: taken.extend(line))
-    taker.start()
+    taker = start(lambda: taken.extend(line))
     for item in range(50):
         line.put(item)
     line.end()
-    taker.join()
+    taker.join(5)
     assert taken == list(range(50)) and line.dropped == 0
 
 
 def test_a_full_channel_waits_or_drops_its_oldest():
     waits = channel.Channel(2)
-    giver = threading.Thread(target=lambda: [waits.put(i) for i in range(3)])
-    giver.start()
+    giver = start(lambda: [waits.put(i) for i in range(3)])
     giver.join(0.1)
     assert giver.is_alive()
     assert next(iter(waits)) == 0
@@ -151,11 +155,9 @@ def test_a_cancelled_channel_wakes_both_ends():
 
     empty_one = channel.Channel(1)
     threads = [
-        threading.Thread(target=give),
-        threading.Thread(target=lambda: ended.extend(["taker", *empty_one])),
+        start(give),
+        start(lambda: ended.extend(["taker", *empty_one])),
     ]
-    for thread in threads:
-        thread.start()
     time.sleep(0.05)
     full.cancel()
     empty_one.cancel()
