@@ -68,7 +68,7 @@ class FakeCamera:
     """Stands for cv2.VideoCapture(0): dies after some frames."""
 
     def __init__(self, frames=FRAMES, seconds=0):
-        self.left, self.seconds, self.released = frames, seconds, False
+        self.left, self.seconds, self.released = frames, seconds, None
         self.number = 0
 
     def read(self):
@@ -83,7 +83,7 @@ class FakeCamera:
         return 0.0  # many cameras do not know their rate
 
     def release(self):
-        self.released = True
+        self.released = threading.current_thread()
 
 
 def number_of(image):
@@ -317,6 +317,20 @@ def test_a_camera_that_dies_is_a_sentence(tmp_path):
         "camera 0: gave no more frames after 12; was it unplugged?"
     ]
     assert capture.released
+
+
+def test_a_camera_is_released_by_the_thread_that_reads():
+    capture = FakeCamera(10_000, seconds=0.001)
+    report = live.annotate(live.Camera(0, capture), Nothing(), limit=5)
+    assert report.frames + report.dropped == 5 and report.problems == []
+    assert capture.released not in (None, threading.main_thread())
+
+    def each(image):
+        raise KeyboardInterrupt
+
+    capture = FakeCamera(10_000, seconds=0.001)
+    assert live.annotate(live.Camera(0, capture), Nothing(), each=each).interrupted
+    assert capture.released not in (None, threading.main_thread())
 
 
 def test_a_camera_may_fail_once():
