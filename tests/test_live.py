@@ -199,6 +199,45 @@ def test_whichever_stage_breaks_the_others_end(broken):
     assert report.problems == ["MemoryError"]
 
 
+def test_of_what_waits_the_newest_is_next():
+    taken, ended = threading.Event(), threading.Event()
+
+    def frames():
+        yield 0
+        taken.wait(5)
+        yield from range(1, 10)
+        ended.set()
+
+    def look(number):
+        taken.set()
+        ended.wait(5)
+        return number
+
+    seen = []
+    report = live.run(frames(), {"look": look}, newest=True, each=seen.append)
+    assert seen == [0, 9] and report.dropped == 8
+
+
+def test_a_stopwatch_by_hand(monkeypatch):
+    clock = iter([0, 1, 10, 13, 20, 20.5, 30, 30.25])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    watch = live.Stopwatch()
+    for stage in ("read", "read", "draw"):
+        with watch.time(stage):
+            pass
+    assert watch.means == watch.recent == {"read": 2000, "draw": 500}
+    assert watch.rate == 0
+    watch.tick()
+    watch.tick()
+    assert watch.rate == 4
+    assert watch.status() == "4.0 frames/s\nread 2000.0  draw 500.0 ms"
+    report = live.Report(frames=6, seconds=3.0, means=watch.means)
+    assert str(report) == (
+        "6 frames in 3.0 s: 2.0 frames a second\n"
+        "milliseconds a frame, side by side: read 2000.0, draw 500.0"
+    )
+
+
 def test_what_each_raises_gets_out_after_the_threads():
     def each(item):
         raise RuntimeError("seen")
