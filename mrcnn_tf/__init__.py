@@ -17,10 +17,10 @@ _NAMES = {
 }
 _MODULES = (
     "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
-    "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "losses",
+    "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "live", "losses",
     "mask_rcnn", "masks", "matching", "nms", "norm", "precision", "presets",
     "pretrained", "proposals", "replicas", "result", "rle", "roi", "rpn", "sampling",
-    "sizes", "slots", "targets", "training", "unet", "visualize",
+    "sizes", "slots", "targets", "training", "unet", "visualize", "yolo",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
