@@ -64,9 +64,11 @@ def draw_diagram(nodes, arrows, title=None, axes=None):
                 shrinkB=1,
                 color="0.25",
                 linewidth=1.2,
+                clip_on=False,  # a bend may pass above the boxes
             )
         )
     axes.set(xlim=(left - 0.6, right + 0.6), ylim=(low - 0.5, high + 0.5))
+    axes.set_aspect(0.75)  # boxes of one shape in every panel
     axes.set_axis_off()
     if title:
         axes.set_title(title, fontsize=FONT_SIZE + 2)
