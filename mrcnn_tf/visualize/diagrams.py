@@ -34,7 +34,7 @@ def draw_diagram(nodes, arrows, title=None, axes=None):
     columns, rows = zip(*(node[:2] for node in nodes.values()), strict=True)
     left, right, low, high = min(columns), max(columns), min(rows), max(rows)
     if axes is None:
-        size = (1.2 * (right - left + 1), 0.9 * (high - low + 1))
+        size = (1.2 * (right - left + 1), 0.9 * (high - low + 1) + 0.3)
         figure, axes = plt.subplots(figsize=size, layout="constrained")
         plt.close(figure)
     patches = {}
@@ -71,5 +71,5 @@ def draw_diagram(nodes, arrows, title=None, axes=None):
     axes.set_aspect(0.75)  # boxes of one shape in every panel
     axes.set_axis_off()
     if title:
-        axes.set_title(title, fontsize=FONT_SIZE + 2)
+        axes.set_title(title, fontsize=FONT_SIZE + 2, pad=12)  # above a bend
     return axes.figure
