@@ -50,8 +50,8 @@ class WeightedSum(layers.Layer):
         pairs = zip(tf.unstack(shares), maps, strict=True)
         return tf.add_n([share * x for share, x in pairs])
 
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape[0])
+    def compute_output_spec(self, maps):
+        return keras.KerasTensor(maps[0].shape, maps[0].dtype)
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
