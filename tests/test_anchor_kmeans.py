@@ -65,6 +65,11 @@ def test_more_anchors_fit_better_and_a_seed_gives_the_same_again():
     first, again = kmeans_anchors(sizes, 5, seed=7), kmeans_anchors(sizes, 5, seed=7)
     np.testing.assert_array_equal(first, again)
     assert (np.diff(first.prod(axis=1)) > 0).all()
+    # One start alone differs by 0.019 from seed to seed; the best of ten does not.
+    fits = [
+        mean_best_iou(sizes, kmeans_anchors(sizes, 7, seed=seed)) for seed in range(8)
+    ]
+    assert np.ptp(fits) < 0.006
     # The unit of the sizes does not matter.
     np.testing.assert_allclose(kmeans_anchors(sizes / 100, 5, seed=7) * 100, first)
 
