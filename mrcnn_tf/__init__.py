@@ -16,11 +16,12 @@ _NAMES = {
     "evaluate": "mrcnn_tf.evaluation.coco",
 }
 _MODULES = (
-    "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
-    "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "live", "losses",
-    "mask_rcnn", "masks", "matching", "nms", "norm", "precision", "presets",
-    "pretrained", "proposals", "replicas", "result", "rle", "roi", "rpn", "sampling",
-    "sizes", "slots", "targets", "training", "unet", "visualize", "yolo",
+    "anchors", "backbones", "blocks", "box_losses", "boxes", "cell_boxes", "config",
+    "datasets", "detections", "evaluation", "exporting", "fpn", "graphs", "heads",
+    "inputs", "live", "losses", "mask_rcnn", "masks", "matching", "nms", "norm",
+    "precision", "presets", "pretrained", "proposals", "pyramids", "replicas",
+    "result", "rle", "roi", "rpn", "sampling", "sizes", "slots", "targets",
+    "training", "unet", "visualize", "yolo",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

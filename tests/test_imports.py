@@ -75,6 +75,10 @@ MAY_IMPORT = {
     },
     "pretrained": {"config", "presets", "backbones"},
     "datasets": {"config", "inputs", "boxes", "masks", "rle", "sizes", "presets"},
+    # What came after YOLO's first paper: of the R-CNN's files they know nothing.
+    "blocks": set(),
+    "pyramids": {"blocks"},
+    "cell_boxes": set(),
     "unet": {"inputs", "datasets", "training", "evaluation", "visualize"},
     "yolo": {"boxes", "nms", "result", "inputs", "datasets", "training"},
     # Of the network, what a whole run builds; the network takes the optimizer alone.

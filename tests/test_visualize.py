@@ -289,6 +289,20 @@ def test_panels_set_pictures_side_by_side(tmp_path):
     assert width > 1.5 * height
 
 
+def test_a_diagram_has_its_boxes_and_arrows():
+    nodes = {"in": (0, 0, "C", 1), "conv": (1, 0, "3x3", 0), "sum": (2, 0, "+", 2)}
+    arrows = [("in", "conv"), ("conv", "sum"), ("in", "sum", 0.3)]
+    figure = visualize.draw_diagram(nodes, arrows, "block")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["C", "3x3", "+"]
+    assert [text.get_position() for text in axes.texts] == [(0, 0), (1, 0), (2, 0)]
+    assert len(axes.patches) == 3 + 3 and axes.get_title() == "block"
+    _, (panel,) = visualize.panels(1)
+    assert visualize.draw_diagram(nodes, [], axes=panel) is panel.figure
+    with pytest.raises(ValueError, match="'in' to 'out' ends in 'out', which is no"):
+        visualize.draw_diagram(nodes, [("in", "out")])
+
+
 def test_loss_curves_take_a_history_or_the_rows_of_its_csv(tmp_path):
     history = {
         "mask": [0.7, 0.4],

@@ -24,8 +24,8 @@ _NAMES = {
     "semantic_batches": "semantic",
 }
 _MODULES = (
-    "anchor_recall", "annotated", "augment", "bitmaps", "checks", "coco",
-    "coco_files", "coco_writer", "compose", "copy_paste", "crossings", "doctor",
+    "anchor_kmeans", "anchor_recall", "annotated", "augment", "bitmaps", "checks",
+    "coco", "coco_files", "coco_writer", "compose", "copy_paste", "crossings", "doctor",
     "doctor_checks", "examined", "faults", "formats", "images", "json_files",
     "labelme", "outlines", "pets", "pets_tfds", "pipeline", "png_masks",
     "reading", "records", "repair", "report", "sample", "semantic", "splits",

@@ -8,6 +8,7 @@ and give one to each function as `axes`.
 
 from mrcnn_tf.visualize.canvas import blend, color, outline, panels
 from mrcnn_tf.visualize.comparison import ComparedScene, draw_comparison
+from mrcnn_tf.visualize.diagrams import draw_diagram
 from mrcnn_tf.visualize.network import (
     draw_features,
     draw_mask_probabilities,
@@ -29,6 +30,7 @@ __all__ = [
     "draw",
     "draw_boxes",
     "draw_comparison",
+    "draw_diagram",
     "draw_features",
     "draw_mask_probabilities",
     "draw_semantic",
