@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from mrcnn_tf.datasets.sample import Sample
+from mrcnn_tf.datasets.toy import Shapes
 from mrcnn_tf.evaluation.crowding import (
     CROWDING,
     crowding,
     found_objects,
+    pick_by_crowding,
     scene_crowding,
 )
 from mrcnn_tf.result import Result
@@ -90,3 +92,21 @@ def test_answers_on_crowds_do_not_count():
     objects = sample([[5, 5], [35, 35]], crowd=[True, False])
     both = answer(objects.boxes, [1, 1], [0.9, 0.8])
     np.testing.assert_array_equal(found_objects(objects, both), [False, True])
+
+
+def test_crowded_scenes_are_looked_for():
+    scenes = Shapes(60, seed=3)
+    picked = pick_by_crowding(scenes, 4, grid=5)
+    assert picked.classes == scenes.classes
+    levels = [scene_crowding(picked[index], 5) for index in range(len(picked))]
+    assert [levels.count(level) for level in range(len(CROWDING))] == [4, 4, 4]
+    assert picked.indices == sorted(picked.indices)
+    # A degree of which there are not enough: all there are.
+    levels = [scene_crowding(scenes[index]) for index in range(60)]
+    few = levels.count(2)
+    assert 0 <= few < 50
+    assert len(pick_by_crowding(scenes, 50)) == sum(
+        min(50, levels.count(level)) for level in range(3)
+    )
+    with pytest.raises(ValueError, match="at least 1 image, found 0"):
+        pick_by_crowding(scenes, 0)

@@ -125,3 +125,39 @@ def test_faults_are_named(dataset):
     }
     with pytest.raises(ValueError, match="the dataset's classes are"):
         compare_detectors({"a": model}, animals, progress=False)
+
+
+def test_bars_stand_for_what_was_measured(measured):
+    table = measured[1]
+    figure = mr.visualize.draw_detectors(table)
+    sizes, scenes, objects = figure.axes
+    assert [t.get_text() for t in sizes.get_xticklabels()] == ["small", "medium"]
+    heights = [bar.get_height() for bar in sizes.patches]
+    assert heights == [
+        pytest.approx(about[f"AP {size}"])
+        for about in table["models"].values()
+        for size in ("small", "medium")
+    ]
+    apart = table["crowding"][0]
+    assert scenes.get_xticklabels()[0].get_text() == f"apart\n{apart['images']} images"
+    assert objects.get_xticklabels()[0].get_text().endswith("objects")
+    per_model = len(objects.patches) // 2
+    assert objects.patches[per_model].get_height() == apart["found"]["boxes"]
+
+
+def test_answers_stand_beside_the_truth(dataset, measured):
+    samples = [dataset[0], dataset[1]]
+    models = measured[0]
+    results = {
+        name: [model.detect(sample.image) for sample in samples]
+        for name, model in models.items()
+    }
+    figure = mr.visualize.draw_answers(samples, results, dataset.classes)
+    counts = [len(sample.boxes) for sample in samples]
+    titles = [axes.get_title() for axes in figure.axes[:6]]
+    assert titles[0].startswith(f"truth: {counts[0]} object")
+    assert titles[1] == f"masks: {counts[0]} found"
+    assert titles[2] == f"boxes: {counts[0] - 1} found"
+    assert titles[4] == f"masks: {counts[1]} found"
+    with pytest.raises(ValueError, match="a result for each; found 2 images"):
+        mr.visualize.draw_answers(samples, {"a": []}, dataset.classes)

@@ -70,3 +70,44 @@ def found_objects(sample, result, iou=0.5):
     found = np.zeros(len(sample.boxes), bool)
     found[best[best >= 0]] = True
     return found
+
+
+class Picked:
+    """Some images of a dataset, in an order of their own."""
+
+    def __init__(self, dataset, indices):
+        self.dataset, self.indices = dataset, list(indices)
+        self.classes = dataset.classes
+
+    def __len__(self):
+        return len(self.indices)
+
+    def __getitem__(self, index):
+        return self.dataset[self.indices[index]]
+
+
+def pick_by_crowding(dataset, each, grid=7):
+    """Picks as many images of each degree of crowding, where crowded ones are rare.
+
+    Args:
+        dataset: looked through from its beginning, until there are enough.
+        each: images whose most crowded object stands so, for each of `CROWDING`; of a
+            degree that the dataset has less of, all.
+        grid: cells a side.
+    Returns:
+        `Picked`, in the dataset's order.
+    Raises:
+        ValueError: if `each` is below 1.
+    """
+    if each < 1:
+        raise ValueError(f"each must be at least 1 image, found {each}")
+    missing = [each] * len(CROWDING)
+    indices = []
+    for index in range(len(dataset)):
+        level = scene_crowding(dataset[index], grid)
+        if missing[level]:
+            missing[level] -= 1
+            indices.append(index)
+        if not any(missing):
+            break
+    return Picked(dataset, indices)

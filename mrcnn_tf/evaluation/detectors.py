@@ -71,7 +71,8 @@ def compare_detectors(models, dataset, grid=7, progress=True):
 
     Args:
         models: dict from a name to anything whose `detect(image)` takes uint8
-            [H, W, 3] and gives a `Result`, and which has `count_params()`.
+            [H, W, 3] and gives a `Result`, and which is a Keras model or has one as
+            its `model`.
         dataset: anything with `len(dataset)`, `dataset[i]` giving a `Sample`, and
             `dataset.classes`. Each image is read once.
         grid: cells a side, by which objects are crowded or not.
@@ -106,7 +107,7 @@ def compare_detectors(models, dataset, grid=7, progress=True):
             **_boxes(evaluate_results(samples, results[name], classes)),
             **{f"VOC {rule}": voc[name][rule] for rule in ("AP50", "AP50 2007")},
             "images a second": 1 / float(np.median(seconds[name])),
-            "parameters": int(model.count_params()),
+            "parameters": int(getattr(model, "model", model).count_params()),
         }
         for name, model in models.items()
     }
