@@ -20,7 +20,7 @@ _MODULES = (
     "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "losses",
     "mask_rcnn", "masks", "matching", "nms", "norm", "precision", "presets",
     "pretrained", "proposals", "replicas", "result", "rle", "roi", "rpn", "sampling",
-    "sizes", "slots", "targets", "training", "unet", "visualize",
+    "sizes", "slots", "targets", "training", "unet", "visualize", "yolo",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

@@ -76,6 +76,7 @@ MAY_IMPORT = {
     "pretrained": {"config", "presets", "backbones"},
     "datasets": {"config", "inputs", "boxes", "masks", "rle", "sizes", "presets"},
     "unet": {"inputs", "datasets", "training", "evaluation", "visualize"},
+    "yolo": {"boxes", "nms", "result", "inputs", "datasets", "training"},
     # Of the network, what a whole run builds; the network takes the optimizer alone.
     "training": {
         "__init__",
