@@ -8,6 +8,7 @@ and give one to each function as `axes`.
 
 from mrcnn_tf.visualize.canvas import blend, color, outline, panels
 from mrcnn_tf.visualize.comparison import ComparedScene, draw_comparison
+from mrcnn_tf.visualize.detectors import draw_answers, draw_detectors
 from mrcnn_tf.visualize.network import (
     draw_features,
     draw_mask_probabilities,
@@ -27,8 +28,10 @@ __all__ = [
     "blend",
     "color",
     "draw",
+    "draw_answers",
     "draw_boxes",
     "draw_comparison",
+    "draw_detectors",
     "draw_features",
     "draw_mask_probabilities",
     "draw_semantic",
