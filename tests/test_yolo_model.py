@@ -1,5 +1,7 @@
 """YOLO's networks, its detector, and that it learns."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -190,6 +192,10 @@ def test_what_is_no_yolo_is_refused(model, tmp_path):
     (tmp_path / "text.keras").write_text("no")
     with pytest.raises(ValueError, match=r"text\.keras: not a \.keras file"):
         yolo.load(tmp_path / "text.keras")
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w"):
+        pass
+    with pytest.raises(ValueError, match=r"empty\.keras: no network that can be read"):
+        yolo.load(tmp_path / "empty.keras")
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="other")
     other.save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match="holds a network called 'other', no YOLO"):
