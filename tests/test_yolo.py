@@ -246,13 +246,14 @@ def test_gradients_by_finite_differences():
     target, prediction = random_pair()
     chosen, overlap = yolo.responsible(target, prediction, 2)
 
+    @tf.function
     def loss(values):
         """The loss with the choice and the asked confidence held, as they should be."""
         total = tf.reduce_sum(list(yolo.loss_parts(target, values, 2).values()))
         _, moved = yolo.responsible(target, values, 2)
         said = tf.stack([values[..., 4], values[..., 9]], axis=-1)
         held = chosen * ((said - overlap) ** 2 - (said - moved) ** 2)
-        return float(total + tf.reduce_sum(held))
+        return total + tf.reduce_sum(held)
 
     with tf.GradientTape() as tape:
         tape.watch(prediction)
@@ -263,7 +264,7 @@ def test_gradients_by_finite_differences():
         up, down = values.copy(), values.copy()
         up[place] += step
         down[place] -= step
-        slope = (loss(tf.constant(up)) - loss(tf.constant(down))) / (2 * step)
+        slope = float(loss(tf.constant(up)) - loss(tf.constant(down))) / (2 * step)
         assert gradient[place] == pytest.approx(slope, abs=1e-5), place
 
 

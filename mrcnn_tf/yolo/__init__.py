@@ -26,8 +26,9 @@ _NAMES = {
     "loss_parts": "losses",
     "lost_objects": "pipeline",
     "responsible": "losses",
+    "toy_detector": "toy",
 }
-_MODULES = ("cells", "detector", "losses", "networks", "pipeline", "schedule")
+_MODULES = ("cells", "detector", "losses", "networks", "pipeline", "schedule", "toy")
 
 __all__ = [*_NAMES, *_MODULES]
 

@@ -9,7 +9,8 @@ from keras import layers
 BACKBONES = ("small", "darknet", "vgg16")
 LEAK = 0.1  # of the leaky ReLU below zero; the paper's
 DROPOUT = 0.5  # after the first dense layer
-SIZES = {"small": 128, "darknet": 448, "vgg16": 448}  # pixels a side
+# Pixels a side; at 7 x 7 cells a cell is 16 pixels of the first, 64 of the others.
+SIZES = {"small": 112, "darknet": 448, "vgg16": 448}
 # Of the last layer's weights: hardly any object anywhere is the best first guess.
 FAINT = keras.initializers.RandomNormal(stddev=0.01)
 # The small network's channels at strides 2, 4, 8, ...; the last is repeated.
@@ -78,8 +79,9 @@ def build(classes, backbone="small", size=None, grid=7, boxes_per_cell=2):
     Args:
         classes: C class names without background.
         backbone: one of `BACKBONES`.
-        size: pixels a side of the square image it sees, a multiple of 64 for "darknet"
-            and "vgg16", a grid or more for "small"; None for that of `SIZES`.
+        size: pixels a side of the square image it sees; None for that of `SIZES`. A
+            multiple of 64 for "darknet" and "vgg16". "small" takes any, and learns best
+            where a cell is 8, 16 or 32 pixels: its features then lie on the cells.
         grid: S, cells a side.
         boxes_per_cell: B.
     Returns:
@@ -90,21 +92,26 @@ def build(classes, backbone="small", size=None, grid=7, boxes_per_cell=2):
         ValueError: says which argument is wrong.
     Source: Redmon et al. 2016, section 2.1 and figure 3.
     """
-    classes = tuple(classes)
     if backbone not in BACKBONES:
         raise ValueError(
             f"yolo: backbone must be one of {', '.join(BACKBONES)}, found {backbone!r}"
         )
     size = SIZES[backbone] if size is None else size
-    if not classes or isinstance(classes, str):
-        raise ValueError("yolo: classes is empty: name what the network is to find")
+    if isinstance(classes, str) or not (classes := tuple(classes)):
+        raise ValueError(
+            "yolo: expected a list of class names, what the network is to find, found "
+            f"{classes!r}"
+        )
     for name, value in (("grid", grid), ("boxes_per_cell", boxes_per_cell)):
         if value < 1:
             raise ValueError(f"yolo: {name} must be at least 1, found {value}")
-    step = grid if backbone == "small" else 64
-    if size < 2 * step or (backbone != "small" and size % step):
-        wanted = "at least two pixels a cell" if backbone == "small" else "64, 128, ..."
-        raise ValueError(f"yolo: size must be {wanted}, found {size}")
+    if backbone == "small" and size < 2 * grid:
+        raise ValueError(
+            f"yolo: size must be at least two pixels a cell, found {size} for "
+            f"{grid} cells"
+        )
+    if backbone != "small" and (size < 64 or size % 64):
+        raise ValueError(f"yolo: size must be a multiple of 64, found {size}")
     image = keras.Input((size, size, 3), name="image")
     cells = Cells(grid, boxes_per_cell, classes, name="cells")
     network = {"small": _small, "darknet": _darknet, "vgg16": _vgg16}[backbone]
