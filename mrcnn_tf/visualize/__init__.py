@@ -9,8 +9,8 @@ and give one to each function as `axes`.
 from mrcnn_tf.visualize.canvas import blend, color, outline, panels
 from mrcnn_tf.visualize.cells import draw_cells, draw_grid
 from mrcnn_tf.visualize.comparison import ComparedScene, draw_comparison
-from mrcnn_tf.visualize.diagrams import draw_diagram
 from mrcnn_tf.visualize.detectors import draw_answers, draw_detectors
+from mrcnn_tf.visualize.diagrams import draw_diagram
 from mrcnn_tf.visualize.network import (
     draw_features,
     draw_mask_probabilities,
@@ -34,8 +34,8 @@ __all__ = [
     "draw_boxes",
     "draw_cells",
     "draw_comparison",
-    "draw_diagram",
     "draw_detectors",
+    "draw_diagram",
     "draw_features",
     "draw_grid",
     "draw_mask_probabilities",
