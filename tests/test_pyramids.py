@@ -112,6 +112,7 @@ def test_shares_of_learnt_weights():
     # 1 + 2.5 + 0 + 0.5 = 4: the negative one is left out.
     np.testing.assert_allclose(layer.shares(), [0.25, 0.625, 0])
     np.testing.assert_allclose(layer(maps), [[[[0.25 + 6.25]]]])
+    assert pyramids.WeightedSum.from_config(layer.get_config()).epsilon == 0.5
     layer.set_weights([np.array([-1.0, 0.0, -3.0])])
     np.testing.assert_array_equal(layer(maps), np.zeros((1, 1, 1, 1)))  # not NaN
 
