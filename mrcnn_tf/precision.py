@@ -47,9 +47,7 @@ def with_precision(model, precision):
         config = layer.get_config()
         answers = layer.name in ANSWERS
         config["dtype"] = "float32" if answers else f"mixed_{precision}"
-        copy = type(layer).from_config(config)
-        copy.trainable = layer.trainable
-        return copy
+        return type(layer).from_config(config)
 
     return keras.models.clone_model(model, clone_function=remade)
 
