@@ -95,6 +95,31 @@ def load_mobilenet_v2(backbone, width, path=None):
     return _fill(backbone, tensors, str(path or title))
 
 
+def load_vgg16(backbone, path=None):
+    """Gives a network made of Keras's VGG16, which sees RGB, its weights.
+
+    Args:
+        backbone: the layer "encoder" of `yolo.build(..., backbone="vgg16")`.
+        path: of a file of the weights without top, as of `load_mobilenet_v2`.
+    Returns:
+        `Report`.
+    Raises:
+        FileNotFoundError, ValueError: as `load_imagenet`.
+    """
+    title = "VGG16 of Keras Applications"
+
+    def build(weights):
+        return keras.applications.VGG16(
+            include_top=False, weights=weights, input_shape=(224, 224, 3)
+        )
+
+    tensors = _download(build, title) if path is None else _read(build, title, path)
+    # Theirs sees BGR, ours RGB.
+    kernel = tensors["block1_conv1"]["kernel"]
+    tensors["block1_conv1"]["kernel"] = kernel[:, :, ::-1]
+    return _fill(backbone, tensors, str(path or title))
+
+
 def _load_torchvision_resnet(backbone, published, path):
     path = files.fetch(published, path)
     tensors = torch_file.find_tensors(path)
