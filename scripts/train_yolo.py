@@ -137,20 +137,25 @@ def open_run(options, classes):
         if name not in FREE
     }
     about = {**about, "classes": list(classes)}
-    if (options.run / LAST).exists():
-        return go_on(options.run, about)
+    goes_on = (options.run / LAST).exists()
+    if goes_on:
+        check_same(options.run, about)
     model = yolo.build(
         classes, options.backbone, options.size, options.grid, options.boxes_per_cell
     )
+    yolo.compile(model, whole_steps(options), options.peak)
+    if goes_on:
+        yolo.load(options.run / LAST)  # says what is wrong with the file
+        model.load_weights(options.run / LAST)
+        return model
     if options.backbone == "vgg16":
         print(load_vgg16(model.get_layer("encoder"), options.weights_file))
-    yolo.compile(model, whole_steps(options), options.peak)
     checkpoints.write_text(options.run / OPTIONS, json.dumps(about, indent=2))
     return model
 
 
-def go_on(folder, about):
-    """Returns the network of a folder, if the run in it is this one."""
+def check_same(folder, about):
+    """Refuses a folder in which another run has got as far as a checkpoint."""
     advice = "take another folder, or delete this one to begin anew"
     try:
         old = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
@@ -162,7 +167,6 @@ def go_on(folder, about):
     if other:
         found = "; ".join(f"{n}: {old.get(n)}, now {about[n]}" for n in other)
         raise ValueError(f"another run is in {folder}: {found}; {advice}")
-    return yolo.load(folder / LAST).model
 
 
 def fit(model, splits, options, callbacks, done):

@@ -70,7 +70,10 @@ def test_vgg16_needs_what_it_was_trained_on(tmp_path):
     ("changes", "message"),
     [
         ({"backbone": "resnet"}, "one of small, darknet, vgg16, found 'resnet'"),
-        ({"backbone": "vgg16", "size": 100}, "size must be 64, 128, ..., found 100"),
+        (
+            {"backbone": "vgg16", "size": 100},
+            "size must be a multiple of 64, found 100",
+        ),
         ({"size": 9}, "at least two pixels a cell, found 9"),
         ({"classes": ()}, "classes is empty"),
         ({"grid": 0}, "grid must be at least 1, found 0"),

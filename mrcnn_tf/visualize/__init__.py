@@ -7,6 +7,7 @@ and give one to each function as `axes`.
 """
 
 from mrcnn_tf.visualize.canvas import blend, color, outline, panels
+from mrcnn_tf.visualize.cells import draw_cells, draw_grid
 from mrcnn_tf.visualize.comparison import ComparedScene, draw_comparison
 from mrcnn_tf.visualize.detectors import draw_answers, draw_detectors
 from mrcnn_tf.visualize.network import (
@@ -30,9 +31,11 @@ __all__ = [
     "draw",
     "draw_answers",
     "draw_boxes",
+    "draw_cells",
     "draw_comparison",
     "draw_detectors",
     "draw_features",
+    "draw_grid",
     "draw_mask_probabilities",
     "draw_semantic",
     "draw_trimap",

@@ -101,10 +101,13 @@ def build(classes, backbone="small", size=None, grid=7, boxes_per_cell=2):
     for name, value in (("grid", grid), ("boxes_per_cell", boxes_per_cell)):
         if value < 1:
             raise ValueError(f"yolo: {name} must be at least 1, found {value}")
-    step = grid if backbone == "small" else 64
-    if size < 2 * step or (backbone != "small" and size % step):
-        wanted = "at least two pixels a cell" if backbone == "small" else "64, 128, ..."
-        raise ValueError(f"yolo: size must be {wanted}, found {size}")
+    if backbone == "small" and size < 2 * grid:
+        raise ValueError(
+            f"yolo: size must be at least two pixels a cell, found {size} for "
+            f"{grid} cells"
+        )
+    if backbone != "small" and (size < 64 or size % 64):
+        raise ValueError(f"yolo: size must be a multiple of 64, found {size}")
     image = keras.Input((size, size, 3), name="image")
     cells = Cells(grid, boxes_per_cell, classes, name="cells")
     network = {"small": _small, "darknet": _darknet, "vgg16": _vgg16}[backbone]
