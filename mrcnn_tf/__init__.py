@@ -17,7 +17,7 @@ _NAMES = {
 }
 _MODULES = (
     "anchors", "backbones", "box_losses", "boxes", "config", "datasets", "detections",
-    "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "losses",
+    "evaluation", "exporting", "fpn", "graphs", "heads", "inputs", "live", "losses",
     "mask_rcnn", "masks", "matching", "nms", "norm", "precision", "presets",
     "pretrained", "proposals", "replicas", "result", "rle", "roi", "rpn", "sampling",
     "sizes", "slots", "targets", "training", "unet", "visualize", "yolo",

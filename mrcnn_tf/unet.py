@@ -174,6 +174,35 @@ def save_labels(folder, labels, classes):
     (Path(folder) / LABELS_FILE).write_text(json.dumps(about), encoding="utf-8")
 
 
+def saved_labels(path):
+    """Reads what the U-Net in a file answers.
+
+    Args:
+        path: of a `.keras` file, with what `save_labels` wrote beside it.
+    Returns:
+        labels, "trimap" or "class", and the list of class names, without background.
+    Raises:
+        FileNotFoundError: if either file is missing.
+        ValueError: if what lies beside it was not written by `save_labels`.
+    """
+    path = Path(path)
+    about = path.parent / LABELS_FILE
+    for file in (path, about):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file}: no such file; scripts/train_unet.py writes a U-Net, and "
+                f"{LABELS_FILE} beside it"
+            )
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))
+        return found["labels"], list(found["classes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{about}: not what scripts/train_unet.py writes ({error!r}); copy it "
+            "again with the network"
+        ) from error
+
+
 def load(path, labels, classes):
     """Loads a U-Net that answers what you expect.
 
@@ -187,19 +216,11 @@ def load(path, labels, classes):
         FileNotFoundError: if either file is missing.
         ValueError: if the file holds another network, or its labels are others.
     """
-    path = Path(path)
-    about = path.parent / LABELS_FILE
-    for file in (path, about):
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"{file}: no such file; scripts/train_unet.py writes a U-Net, and "
-                f"{LABELS_FILE} beside it"
-            )
-    found = json.loads(about.read_text(encoding="utf-8"))
-    if found["labels"] != labels or found["classes"] != list(classes):
+    found_labels, found_classes = saved_labels(path)
+    if found_labels != labels or found_classes != list(classes):
         raise ValueError(
-            f"{about}: the U-Net answers {found['labels']!r} of "
-            f"{', '.join(found['classes'])}, expected {labels!r} of "
+            f"{Path(path).parent / LABELS_FILE}: the U-Net answers {found_labels!r} of "
+            f"{', '.join(found_classes)}, expected {labels!r} of "
             f"{', '.join(classes)}; train it on the same data, with --labels {labels}"
         )
     if not zipfile.is_zipfile(path):

@@ -56,17 +56,21 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def open_dataset(options, config):
+def open_dataset(options, model):
     """Opens what is to be measured, with the classes of the model."""
     format = None if options.format == "auto" else options.format
+    if isinstance(model, mr.MaskRCNN):
+        classes, size = model.config.classes, model.config.image.long_side
+    else:  # a YOLO
+        classes, size = model.class_names, model.model.input_shape[1]
     if options.split == "all":
-        return mr.datasets.load_all(options.data, format, config.classes)
+        return mr.datasets.load_all(options.data, format, classes)
     splits = mr.datasets.load(
         options.data,
-        size=config.image.long_side,
+        size=size,
         compose=options.compose,
         format=format,
-        classes=config.classes,
+        classes=classes,
     )
     return getattr(splits, options.split)
 
@@ -77,7 +81,7 @@ def measure(options):
         if path:  # a fault here should show before an hour is spent
             path.parent.mkdir(parents=True, exist_ok=True)
     model = load_model(options)
-    dataset = open_dataset(options, model.config)
+    dataset = open_dataset(options, model)
     print(
         f"measuring {options.model} on {len(dataset)} images of {options.data}, "
         f"split {options.split}, on {mr.training.device_name()}",

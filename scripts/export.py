@@ -186,7 +186,7 @@ def export(options):
         raise ValueError(f"{out} exists: --force replaces it")
     if options.check:
         images = {path.name: mr.datasets.read_image(path) for path in options.check}
-    model = load_model(options)
+    model = load_model(options, mr.MaskRCNN.load)
     exporting.check_exportable(model.config, kind)
     if not options.check:
         images = generated_images(model.config.image)

@@ -6,7 +6,9 @@ from pathlib import Path
 import tensorflow as tf
 
 import mrcnn_tf as mr
+from mrcnn_tf import yolo
 from mrcnn_tf.config_parts import PRECISIONS
+from mrcnn_tf.live.models import stored_name
 
 PUBLISHED = ("coco", "coco_v2")
 
@@ -71,13 +73,26 @@ def add_model(parser, default=None):
     )
 
 
-def load_model(options):
-    """Returns the model that the command line names."""
-    model = _load(options)
-    return model.in_precision(options.precision) if options.precision else model
+def load_detector(path):
+    """Loads the Mask R-CNN or the YOLO in a .keras file."""
+    if stored_name(path).startswith("yolo"):
+        return yolo.load(path)
+    return mr.MaskRCNN.load(path)
 
 
-def _load(options):
+def load_model(options, load=load_detector):
+    """Returns the model that the command line names; `load` reads the .keras file."""
+    model = _load(options, load)
+    if not options.precision:
+        return model
+    if not isinstance(model, mr.MaskRCNN):
+        raise ValueError(
+            f"--precision is for Mask R-CNN: {options.model} computes in its own"
+        )
+    return model.in_precision(options.precision)
+
+
+def _load(options, load):
     if options.model in PUBLISHED:
         return mr.MaskRCNN.from_pretrained(options.model, path=options.weights_file)
     if Path(options.model).suffix != ".keras":
@@ -90,7 +105,7 @@ def _load(options):
             f"--weights-file is for {' and '.join(PUBLISHED)}: {options.model} holds "
             "its own"
         )
-    return mr.MaskRCNN.load(options.model)
+    return load(options.model)
 
 
 def add_device(parser):

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import chromium
 import compare_answers
 import compare_app
 import keras
@@ -249,30 +250,7 @@ def address(files, tmp_path):
 
 @pytest.fixture
 def browser(tmp_path):
-    """Debian's chromium without a window, which finds this machine and no other."""
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in programs:
-        reason = "no chromium and chromedriver (Debian: apt install chromium-driver)"
-        # .ci/run installs both: there, not to have them is an error.
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--window-size=1300,1100",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
-    yield driver
-    driver.quit()
+    yield from chromium.drive(tmp_path)
 
 
 class Page:
