@@ -153,6 +153,7 @@ def test_answers_stand_beside_the_truth(dataset, measured):
         for name, model in models.items()
     }
     figure = mr.visualize.draw_answers(samples, results, dataset.classes)
+    assert [len(axes.images) for axes in figure.axes[:6]] == [1] * 6
     counts = [len(sample.boxes) for sample in samples]
     titles = [axes.get_title() for axes in figure.axes[:6]]
     assert titles[0].startswith(f"truth: {counts[0]} object")

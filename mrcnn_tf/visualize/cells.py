@@ -93,4 +93,3 @@ def draw_cells(cells, classes, boxes_per_cell, columns=5):
                 va="center",
             )
     return figure
-
