@@ -108,6 +108,13 @@ def test_crowded_scenes_are_looked_for():
         min(50, levels.count(level)) for level in range(3)
     )
     # It does not look further than it must.
-    assert len(pick_by_crowding(Shapes(10**9), 1, grid=2)) == 3
+    needed = pick_by_crowding(scenes, 2, grid=5).indices
+
+    class Short(Shapes):
+        def __getitem__(self, index):
+            assert index <= needed[-1]
+            return super().__getitem__(index)
+
+    assert pick_by_crowding(Short(60, seed=3), 2, grid=5).indices == needed
     with pytest.raises(ValueError, match="at least 1 image, found 0"):
         pick_by_crowding(scenes, 0)

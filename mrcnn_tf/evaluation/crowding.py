@@ -105,6 +105,6 @@ def pick_by_crowding(dataset, each, grid=7):
         if missing[level]:
             missing[level] -= 1
             indices.append(index)
-        if False:
+        if not any(missing):
             break
     return Picked(dataset, indices)
