@@ -6,7 +6,7 @@ A run that was stopped goes on where it was, with the same command.
 Examples:
     scripts/train_yolo.py --data shapes --run runs/yolo
     scripts/train_yolo.py --data ~/bccd_voc --size 224 --grid 14 --run runs/blood
-    scripts/train_yolo.py --data ~/VOCdevkit/VOC2012 --backbone vgg16 --peak 1e-3 \\
+    scripts/train_yolo.py --data ~/VOCdevkit/VOC2012 --backbone vgg16 --optimizer sgd \\
         --weights-file vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 --run runs/voc
 """
 
@@ -43,7 +43,7 @@ def parse(arguments):
     parser.add_argument("--run", required=True, type=Path, help="folder of the run")
     parser.add_argument("--backbone", choices=yolo.networks.BACKBONES, default="small")
     parser.add_argument(
-        "--size", type=int, help="pixels a side; 128 for small, 448 for the others"
+        "--size", type=int, help="pixels a side; 112 for small, 448 for the others"
     )
     parser.add_argument("--grid", type=int, default=7, help="cells a side")
     parser.add_argument("--boxes-per-cell", type=int, default=2)
@@ -59,7 +59,15 @@ def parse(arguments):
     )
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument(
-        "--peak", type=float, default=0.01, help="the highest learning rate"
+        "--optimizer",
+        choices=("adamw", "sgd"),
+        default="adamw",
+        help="sgd with momentum is the paper's",
+    )
+    parser.add_argument(
+        "--peak",
+        type=float,
+        help="the highest learning rate; 0.002 for adamw, 0.01 for sgd, as the paper",
     )
     parser.add_argument(
         "--zoom",
@@ -93,7 +101,7 @@ def check(options):
             f"--epochs must be at most the {options.steps} steps of the run, found "
             f"{options.epochs}"
         )
-    if not options.peak > 0:
+    if options.peak is not None and not options.peak > 0:
         raise ValueError(f"--peak must be above 0, found {options.peak}")
     if options.weights_file and options.backbone != "vgg16":
         raise ValueError(
@@ -143,7 +151,7 @@ def open_run(options, classes):
     model = yolo.build(
         classes, options.backbone, options.size, options.grid, options.boxes_per_cell
     )
-    yolo.compile(model, whole_steps(options), options.peak)
+    yolo.compile(model, whole_steps(options), options.peak, options.optimizer)
     if goes_on:
         yolo.load(options.run / LAST)  # says what is wrong with the file
         model.load_weights(options.run / LAST)

@@ -9,7 +9,8 @@ from keras import layers
 BACKBONES = ("small", "darknet", "vgg16")
 LEAK = 0.1  # of the leaky ReLU below zero; the paper's
 DROPOUT = 0.5  # after the first dense layer
-SIZES = {"small": 128, "darknet": 448, "vgg16": 448}  # pixels a side
+# Pixels a side; at 7 x 7 cells a cell is 16 pixels of the first, 64 of the others.
+SIZES = {"small": 112, "darknet": 448, "vgg16": 448}
 # Of the last layer's weights: hardly any object anywhere is the best first guess.
 FAINT = keras.initializers.RandomNormal(stddev=0.01)
 # The small network's channels at strides 2, 4, 8, ...; the last is repeated.

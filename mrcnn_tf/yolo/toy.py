@@ -18,10 +18,10 @@ def toy_detector(
     steps=3000,
     seed=0,
     scenes=None,
-    size=128,
+    size=112,
     grid=7,
     batch_size=16,
-    peak=1e-2,
+    peak=None,
     folder="outputs/models",
 ):
     """Returns the small YOLO trained on toy scenes; a second call reads it back.
@@ -33,10 +33,11 @@ def toy_detector(
         steps: batches to train on.
         seed: of the starting weights and the order of scenes.
         scenes: the dataset to learn from; None for `Shapes` of `seed + 1`.
-        size: pixels a side that the network sees.
+        size: pixels a side that the network sees; at 112, a quarter of the paper's 448,
+            a cell of the 7 x 7 is 16 pixels, as in the network's last features.
         grid: cells a side.
         batch_size: scenes.
-        peak: the highest learning rate.
+        peak: the highest learning rate; None for that of `compile`.
         folder: where the trained network is kept, as a .keras file.
     Returns:
         a `Detector`.
