@@ -111,6 +111,15 @@ def test_it_prints_and_goes_through_json(measured):
     assert " - " in lines[3]  # mask AP of a detector without masks
 
 
+def test_nothing_found_is_no_mask_ap(dataset):
+    everything = {(i, j) for i in range(12) for j in range(4)}
+    models = {"blind": Perfect(dataset, False, 1, drop=everything)}
+    table = compare_detectors(models, dataset, progress=False)
+    about = table["models"]["blind"]
+    assert (about["AP"], about["VOC AP50"], about["mask AP"]) == (0, 0, None)
+    assert all(group["found"]["blind"] == 0 for group in table["crowding"])
+
+
 def test_faults_are_named(dataset):
     with pytest.raises(ValueError, match="at least one detector"):
         compare_detectors({}, dataset)
