@@ -127,7 +127,7 @@ def train(options):
             print("not finished: the same command goes on")
             return
         detector = yolo.load(options.run / BEST)
-        evaluation = mr.evaluate(detector, splits.test)
+        evaluation = mr.evaluate(detector, splits.test, progress=sys.stderr.isatty())
         print(evaluation)
         checkpoints.write_text(options.run / "test.txt", f"{evaluation}\n")
 

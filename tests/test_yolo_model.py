@@ -1,5 +1,7 @@
 """YOLO's networks, its detector, and that it learns."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -75,7 +77,8 @@ def test_vgg16_needs_what_it_was_trained_on(tmp_path):
             "size must be a multiple of 64, found 100",
         ),
         ({"size": 9}, "at least two pixels a cell, found 9"),
-        ({"classes": ()}, "classes is empty"),
+        ({"classes": ()}, r"expected a list of class names.*found \(\)"),
+        ({"classes": "cat"}, "expected a list of class names.*found 'cat'"),
         ({"grid": 0}, "grid must be at least 1, found 0"),
         ({"boxes_per_cell": 0}, "boxes_per_cell must be at least 1"),
     ],
@@ -190,6 +193,10 @@ def test_what_is_no_yolo_is_refused(model, tmp_path):
     (tmp_path / "text.keras").write_text("no")
     with pytest.raises(ValueError, match=r"text\.keras: not a \.keras file"):
         yolo.load(tmp_path / "text.keras")
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w"):
+        pass
+    with pytest.raises(ValueError, match=r"empty\.keras: no network that can be read"):
+        yolo.load(tmp_path / "empty.keras")
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="other")
     other.save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match="holds a network called 'other', no YOLO"):

@@ -134,7 +134,10 @@ def load(path):
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: not a .keras file, or damaged; save it again")
-    model = keras.models.load_model(path)
+    try:
+        model = keras.models.load_model(path)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ValueError(f"{path}: no network that can be read: {error}") from error
     if not isinstance(model.layers[-1], Cells):
         raise ValueError(f"{path}: holds a network called {model.name!r}, no YOLO")
     return Detector(model)

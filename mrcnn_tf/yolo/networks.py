@@ -79,8 +79,9 @@ def build(classes, backbone="small", size=None, grid=7, boxes_per_cell=2):
     Args:
         classes: C class names without background.
         backbone: one of `BACKBONES`.
-        size: pixels a side of the square image it sees, a multiple of 64 for "darknet"
-            and "vgg16", a grid or more for "small"; None for that of `SIZES`.
+        size: pixels a side of the square image it sees; None for that of `SIZES`. A
+            multiple of 64 for "darknet" and "vgg16". "small" takes any, and learns best
+            where a cell is 8, 16 or 32 pixels: its features then lie on the cells.
         grid: S, cells a side.
         boxes_per_cell: B.
     Returns:
@@ -91,14 +92,16 @@ def build(classes, backbone="small", size=None, grid=7, boxes_per_cell=2):
         ValueError: says which argument is wrong.
     Source: Redmon et al. 2016, section 2.1 and figure 3.
     """
-    classes = tuple(classes)
     if backbone not in BACKBONES:
         raise ValueError(
             f"yolo: backbone must be one of {', '.join(BACKBONES)}, found {backbone!r}"
         )
     size = SIZES[backbone] if size is None else size
-    if not classes or isinstance(classes, str):
-        raise ValueError("yolo: classes is empty: name what the network is to find")
+    if isinstance(classes, str) or not (classes := tuple(classes)):
+        raise ValueError(
+            "yolo: expected a list of class names, what the network is to find, found "
+            f"{classes!r}"
+        )
     for name, value in (("grid", grid), ("boxes_per_cell", boxes_per_cell)):
         if value < 1:
             raise ValueError(f"yolo: {name} must be at least 1, found {value}")

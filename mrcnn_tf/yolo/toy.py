@@ -5,7 +5,6 @@ from pathlib import Path
 
 import keras
 
-from mrcnn_tf.config import AugmentConfig
 from mrcnn_tf.datasets.augment import Augment
 from mrcnn_tf.datasets.toy import Shapes
 from mrcnn_tf.yolo.detector import Detector, load
@@ -56,7 +55,7 @@ def toy_detector(
     model = build(scenes.classes, size=size, grid=grid)
     compile(model, steps, peak)
     boxes_per_cell = model.layers[-1].boxes_per_cell
-    augment = Augment(AugmentConfig())
+    augment = Augment()
     model.fit(
         batches(scenes, size, grid, boxes_per_cell, batch_size, True, seed, augment),
         steps_per_epoch=steps,
