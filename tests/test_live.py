@@ -68,7 +68,7 @@ class FakeCamera:
     """Stands for cv2.VideoCapture(0): dies after some frames."""
 
     def __init__(self, frames=FRAMES, seconds=0):
-        self.left, self.seconds, self.released = frames, seconds, False
+        self.left, self.seconds, self.released = frames, seconds, None
         self.number = 0
 
     def read(self):
@@ -83,7 +83,7 @@ class FakeCamera:
         return 0.0  # many cameras do not know their rate
 
     def release(self):
-        self.released = True
+        self.released = threading.current_thread()
 
 
 def number_of(image):
@@ -197,6 +197,45 @@ def test_whichever_stage_breaks_the_others_end(broken):
     assert done == list(range(10)) == list(range(report.frames))
     assert isinstance(report.failure, MemoryError)
     assert report.problems == ["MemoryError"]
+
+
+def test_of_what_waits_the_newest_is_next():
+    taken, ended = threading.Event(), threading.Event()
+
+    def frames():
+        yield 0
+        taken.wait(5)
+        yield from range(1, 10)
+        ended.set()
+
+    def look(number):
+        taken.set()
+        ended.wait(5)
+        return number
+
+    seen = []
+    report = live.run(frames(), {"look": look}, newest=True, each=seen.append)
+    assert seen == [0, 9] and report.dropped == 8
+
+
+def test_a_stopwatch_by_hand(monkeypatch):
+    clock = iter([0, 1, 10, 13, 20, 20.5, 30, 30.25])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    watch = live.Stopwatch()
+    for stage in ("read", "read", "draw"):
+        with watch.time(stage):
+            pass
+    assert watch.means == watch.recent == {"read": 2000, "draw": 500}
+    assert watch.rate == 0
+    watch.tick()
+    watch.tick()
+    assert watch.rate == 4
+    assert watch.status() == "4.0 frames/s\nread 2000.0  draw 500.0 ms"
+    report = live.Report(frames=6, seconds=3.0, means=watch.means)
+    assert str(report) == (
+        "6 frames in 3.0 s: 2.0 frames a second\n"
+        "milliseconds a frame, side by side: read 2000.0, draw 500.0"
+    )
 
 
 def test_what_each_raises_gets_out_after_the_threads():
@@ -317,6 +356,20 @@ def test_a_camera_that_dies_is_a_sentence(tmp_path):
         "camera 0: gave no more frames after 12; was it unplugged?"
     ]
     assert capture.released
+
+
+def test_a_camera_is_released_by_the_thread_that_reads():
+    capture = FakeCamera(10_000, seconds=0.001)
+    report = live.annotate(live.Camera(0, capture), Nothing(), limit=5)
+    assert report.frames + report.dropped == 5 and report.problems == []
+    assert capture.released not in (None, threading.main_thread())
+
+    def each(image):
+        raise KeyboardInterrupt
+
+    capture = FakeCamera(10_000, seconds=0.001)
+    assert live.annotate(live.Camera(0, capture), Nothing(), each=each).interrupted
+    assert capture.released not in (None, threading.main_thread())
 
 
 def test_a_camera_may_fail_once():
