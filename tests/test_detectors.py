@@ -166,8 +166,8 @@ def test_answers_stand_beside_the_truth(dataset, measured):
     counts = [len(sample.boxes) for sample in samples]
     titles = [axes.get_title() for axes in figure.axes[:6]]
     assert titles[0].startswith(f"truth: {counts[0]} object")
-    assert titles[1] == f"masks: {counts[0]} found"
-    assert titles[2] == f"boxes: {counts[0] - 1} found"
-    assert titles[4] == f"masks: {counts[1]} found"
+    assert titles[1] == f"masks: {counts[0]} answers"
+    assert titles[2] == f"boxes: {counts[0] - 1} answers"
+    assert titles[4] == f"masks: {counts[1]} answers"
     with pytest.raises(ValueError, match="a result for each; found 2 images"):
         mr.visualize.draw_answers(samples, {"a": []}, dataset.classes)
