@@ -222,6 +222,7 @@ def run(folder, *others):
     return script.main([*options.split(), *others])
 
 
+@pytest.mark.slow
 def test_a_run_in_parts_ends_as_the_whole_does(few_scenes, tmp_path, capsys):
     assert run(tmp_path / "whole") == 0
     said = capsys.readouterr().out
