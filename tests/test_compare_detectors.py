@@ -61,13 +61,13 @@ def test_the_command_refuses_what_cannot_be_compared(runs, tmp_path, capsys):
     alone = {"--yolo": None, "--faster-rcnn": None}
     mask = runs / "mask.keras"
     assert "--images and --grid must be at least 1" in refused(**{"--images": 0})
-    message = refused(**alone, **{"--faster-rcnn": mask, "--mask-rcnn": None})
+    message = refused(**alone | {"--faster-rcnn": mask, "--mask-rcnn": None})
     assert "mask.keras is a Mask R-CNN, expected a Faster R-CNN" in message
-    assert "expected --yolo, --faster" in refused(**alone, **{"--mask-rcnn": None})
-    assert "no.keras: no such file" in refused(**alone, **{"--mask-rcnn": "no.keras"})
-    message = refused(**alone, **{"--data": "animals"})
+    assert "expected --yolo, --faster" in refused(**alone | {"--mask-rcnn": None})
+    assert "no.keras: no such file" in refused(**alone | {"--mask-rcnn": "no.keras"})
+    message = refused(**alone | {"--data": "animals"})
     assert "have learnt square, circle, triangle; animals has" in message
-    message = refused(**alone, **{"--each": 1, "--data": tmp_path})
+    message = refused(**alone | {"--each": 1, "--data": tmp_path})
     assert "--each is for shapes and animals" in message
 
 

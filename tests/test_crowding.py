@@ -50,7 +50,6 @@ def test_another_grid_and_the_far_edge():
     objects = sample([[5, 5], [65, 135]])
     assert names(objects, grid=1) == ["same cell"] * 2
     assert names(objects, grid=2) == ["next cell"] * 2
-    # A box of no height within the image but its edge: its centre is the edge itself.
     edge = sample([[67, 137], [67, 121]])
     assert names(edge) == ["same cell"] * 2
     with pytest.raises(ValueError, match="at least 1 cell a side, found 0"):
@@ -108,5 +107,14 @@ def test_crowded_scenes_are_looked_for():
     assert len(pick_by_crowding(scenes, 50)) == sum(
         min(50, levels.count(level)) for level in range(3)
     )
+    # It does not look further than it must.
+    needed = pick_by_crowding(scenes, 2, grid=5).indices
+
+    class Short(Shapes):
+        def __getitem__(self, index):
+            assert index <= needed[-1]
+            return super().__getitem__(index)
+
+    assert pick_by_crowding(Short(60, seed=3), 2, grid=5).indices == needed
     with pytest.raises(ValueError, match="at least 1 image, found 0"):
         pick_by_crowding(scenes, 0)

@@ -111,6 +111,15 @@ def test_it_prints_and_goes_through_json(measured):
     assert " - " in lines[3]  # mask AP of a detector without masks
 
 
+def test_nothing_found_is_no_mask_ap(dataset):
+    everything = {(i, j) for i in range(12) for j in range(4)}
+    models = {"blind": Perfect(dataset, False, 1, drop=everything)}
+    table = compare_detectors(models, dataset, progress=False)
+    about = table["models"]["blind"]
+    assert (about["AP"], about["VOC AP50"], about["mask AP"]) == (0, 0, None)
+    assert all(group["found"]["blind"] == 0 for group in table["crowding"])
+
+
 def test_faults_are_named(dataset):
     with pytest.raises(ValueError, match="at least one detector"):
         compare_detectors({}, dataset)
@@ -153,11 +162,12 @@ def test_answers_stand_beside_the_truth(dataset, measured):
         for name, model in models.items()
     }
     figure = mr.visualize.draw_answers(samples, results, dataset.classes)
+    assert [len(axes.images) for axes in figure.axes[:6]] == [1] * 6
     counts = [len(sample.boxes) for sample in samples]
     titles = [axes.get_title() for axes in figure.axes[:6]]
     assert titles[0].startswith(f"truth: {counts[0]} object")
-    assert titles[1] == f"masks: {counts[0]} found"
-    assert titles[2] == f"boxes: {counts[0] - 1} found"
-    assert titles[4] == f"masks: {counts[1]} found"
+    assert titles[1] == f"masks: {counts[0]} answers"
+    assert titles[2] == f"boxes: {counts[0] - 1} answers"
+    assert titles[4] == f"masks: {counts[1]} answers"
     with pytest.raises(ValueError, match="a result for each; found 2 images"):
         mr.visualize.draw_answers(samples, {"a": []}, dataset.classes)

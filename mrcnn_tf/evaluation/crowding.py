@@ -34,10 +34,7 @@ def crowding(sample, grid=7):
     if len(objects) < 2:
         return levels
     centers = (sample.boxes[:, :2] + sample.boxes[:, 2:])[objects] / 2  # [M, 2]
-    # A centre on the far edge belongs to the last cell.
-    cells = (
-        (centers * grid / [sample.height, sample.width]).astype(int).clip(0, grid - 1)
-    )
+    cells = (centers * grid / [sample.height, sample.width]).astype(int)
     steps = np.abs(cells[:, None] - cells).max(axis=-1)  # [M, M], as a king walks
     np.fill_diagonal(steps, grid + 1)  # not its own neighbour
     levels[objects] = (2 - steps.min(axis=1)).clip(0)

@@ -104,7 +104,7 @@ def compare_detectors(models, dataset, grid=7, progress=True):
     voc = {name: voc_scores(samples, results[name], classes) for name in models}
     about = {
         name: {
-            **_boxes(evaluate_results(samples, results[name], classes)),
+            **_coco(samples, results[name], classes),
             **{f"VOC {rule}": voc[name][rule] for rule in ("AP50", "AP50 2007")},
             "images a second": 1 / float(np.median(seconds[name])),
             "parameters": int(getattr(model, "model", model).count_params()),
@@ -137,9 +137,12 @@ class _Truth:
         self.image_id = sample.image_id
 
 
-def _boxes(scores):
-    """Returns what the table says of an `Evaluation`."""
-    mask = scores["mask"]["AP"] if scores["mask"] else None
+def _coco(samples, answers, classes):
+    """Returns COCO's figures of one detector."""
+    scores = evaluate_results(samples, answers, classes)
+    # A detector of boxes that found nothing at all would get a mask AP of 0.
+    has_masks = scores["mask"] and any(result.rles for result in answers)
+    mask = scores["mask"]["AP"] if has_masks else None
     return {**{name: scores["box"][name] for name in BOX}, "mask AP": mask}
 
 

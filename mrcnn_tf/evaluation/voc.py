@@ -50,8 +50,7 @@ class Curve:
         """Mean precision at recalls 0, 0.1, ..., 1, VOC's until 2009; None likewise."""
         if not self.objects:
             return None
-        # Recall is a share of whole objects: 3 of 10 reach 0.3, however it is rounded.
-        reached = [self.recall >= point / 10 - 1e-9 for point in range(11)]
+        reached = [self.recall >= point / 10 for point in range(11)]
         return float(np.mean([self.precision[at].max(initial=0) for at in reached]))
 
 

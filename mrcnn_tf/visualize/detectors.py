@@ -76,7 +76,10 @@ def draw_answers(samples, results, classes):
     for row, sample in enumerate(samples):
         count = int((~sample.crowd).sum())
         titles.append(f"truth: {_counted(count, 'object')}")
-        titles += [f"{name}: {len(each[row])} found" for name, each in results.items()]
+        titles += [
+            f"{name}: {_counted(len(each[row]), 'answer')}"
+            for name, each in results.items()
+        ]
     shape = max(sample.height / sample.width for sample in samples)
     figure, axes = panels(columns * len(samples), columns, shape, titles)
     for row, sample in enumerate(samples):
