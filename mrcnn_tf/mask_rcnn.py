@@ -195,8 +195,8 @@ class MaskRCNN(keras.Model):
         gradients = tape.gradient(scaled, self.trainable_weights)
         gradients = replicas.clipped(gradients, self.optimizer)
         # Else what the optimiser makes of its own variables alone, a copy of all
-        # momentum, is made first and held through the whole step. By way of one `group`:
-        # an edge from each gradient to each operation takes 80 MB and more.
+        # momentum, is made first and held through the whole step. By one `group`: an
+        # edge from each gradient to each operation takes 80 MB and more.
         with tf.control_dependencies([tf.group(*gradients)]):
             self.optimizer.apply_gradients(
                 zip(gradients, self.trainable_weights, strict=True)
