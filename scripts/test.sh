@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets everything up, then proves the code: linter, format, tests, lessons.
 #
-#   scripts/test.sh           everything, the lessons too; about 25 minutes
+#   scripts/test.sh           everything, the lessons too; under 30 minutes
 #   scripts/test.sh --fast    without what is marked slow; under 6 minutes
 #
 # More arguments go to pytest: scripts/test.sh --fast tests/test_boxes.py -x
@@ -14,7 +14,7 @@ if [ "${1:-}" = --fast ]; then
     shift
     echo "test: the fast tests, under 6 minutes on two cores"
 else
-    echo "test: all tests and lessons, about 25 minutes on two cores"
+    echo "test: all tests and lessons, under 30 minutes on two cores"
 fi
 scripts/setup.sh
 

@@ -1,6 +1,7 @@
 """Live: that no frame of a source is lost, and what no source or no film is."""
 
 import _thread
+import signal
 import threading
 
 import cv2
@@ -170,7 +171,15 @@ def test_a_model_that_breaks_leaves_what_was_written(tmp_path):
     assert report.problems == ["the model broke"] and report.frames == 9
 
 
-def test_ctrl_c_leaves_what_was_written(tmp_path):
+@pytest.fixture
+def listens():
+    """Ctrl-C is heard: a shell's job in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_leaves_what_was_written(tmp_path, listens):
     source = live.open_source(make_video(tmp_path / "in.avi"))
     model = Nothing(seconds=0.02)
     threading.Timer(0.25, _thread.interrupt_main).start()

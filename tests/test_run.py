@@ -177,13 +177,13 @@ def test_evaluate_writes_its_figures(tmp_path, capsys):
 
 def test_all_images_may_be_measured_whatever_their_split(tmp_path):
     tiny_sets.masks(tmp_path)  # two images: too few to divide
-    config = small.config(classes=("object", *small.CLASSES))
+    model = small.model(classes=("object", *small.CLASSES))
     arguments = ["--model", "m.keras", "--data", str(tmp_path), "--split"]
     everything = evaluate_script.parse([*arguments, "all"])
-    dataset = evaluate_script.open_dataset(everything, config)
-    assert len(dataset) == 2 and dataset.classes == config.classes
+    dataset = evaluate_script.open_dataset(everything, model)
+    assert len(dataset) == 2 and dataset.classes == model.config.classes
     with pytest.raises(ValueError, match="cannot be divided"):
-        evaluate_script.open_dataset(evaluate_script.parse([*arguments, "val"]), config)
+        evaluate_script.open_dataset(evaluate_script.parse([*arguments, "val"]), model)
 
 
 def test_float16_wants_a_gpu():
