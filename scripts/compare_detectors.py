@@ -21,7 +21,15 @@ import json
 import sys
 from pathlib import Path
 
-from options import add_data, add_device, add_format, choose_device, sentence
+from options import (
+    add_data,
+    add_device,
+    add_format,
+    choose_device,
+    class_names,
+    long_side,
+    sentence,
+)
 
 import mrcnn_tf as mr
 from mrcnn_tf import yolo
@@ -94,7 +102,7 @@ def run(options):
                 f"{next(iter(models))} {', '.join(classes)}; {name} "
                 f"{', '.join(class_names(model))}"
             )
-    size = max(side(model) for model in models.values())
+    size = max(long_side(model) for model in models.values())
     dataset = open_images(options, classes, size)
     if tuple(dataset.classes) != classes:
         raise ValueError(
@@ -128,18 +136,6 @@ def load_models(options):
     if not models:
         raise ValueError("expected --yolo, --faster-rcnn or --mask-rcnn; see --help")
     return models
-
-
-def class_names(model):
-    """Returns what a detector tells apart, without background."""
-    return model.config.classes if hasattr(model, "config") else model.class_names
-
-
-def side(model):
-    """Returns the pixels a side of what a detector looks at."""
-    if hasattr(model, "config"):
-        return model.config.image.long_side
-    return model.model.input_shape[1]
 
 
 def open_images(options, classes, size):

@@ -24,7 +24,9 @@ from options import (
     add_format,
     add_model,
     choose_device,
+    class_names,
     load_model,
+    long_side,
     sentence,
 )
 
@@ -59,15 +61,12 @@ def parse(arguments):
 def open_dataset(options, model):
     """Opens what is to be measured, with the classes of the model."""
     format = None if options.format == "auto" else options.format
-    if isinstance(model, mr.MaskRCNN):
-        classes, size = model.config.classes, model.config.image.long_side
-    else:  # a YOLO
-        classes, size = model.class_names, model.model.input_shape[1]
+    classes = class_names(model)
     if options.split == "all":
         return mr.datasets.load_all(options.data, format, classes)
     splits = mr.datasets.load(
         options.data,
-        size=size,
+        size=long_side(model),
         compose=options.compose,
         format=format,
         classes=classes,

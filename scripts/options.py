@@ -80,6 +80,18 @@ def load_detector(path):
     return mr.MaskRCNN.load(path)
 
 
+def class_names(model):
+    """Returns what a Mask R-CNN or a YOLO tells apart, without background."""
+    return model.config.classes if hasattr(model, "config") else model.class_names
+
+
+def long_side(model):
+    """Returns the pixels a side, at most, of what a Mask R-CNN or a YOLO looks at."""
+    if hasattr(model, "config"):
+        return model.config.image.long_side
+    return model.model.input_shape[1]
+
+
 def load_model(options, load=load_detector):
     """Returns the model that the command line names; `load` reads the .keras file."""
     model = _load(options, load)
