@@ -17,6 +17,7 @@ from worker import prepare, quick_run
 
 import mrcnn_tf as mr
 from mrcnn_tf.training import distribution
+from mrcnn_tf.training.optimizer import SGD
 from mrcnn_tf.training.run import train
 
 SCENES = mr.datasets.Shapes(16, size=64)
@@ -26,7 +27,8 @@ def network(strategy, clip_norm):
     """Its norms see no batch, and a step of its SGD is the gradient."""
     with strategy.scope():
         model = small.model(backbone={"norm": "frozen"}, train={"batch_size": 4})
-        model.compile(keras.optimizers.SGD(1.0, global_clipnorm=clip_norm))
+        # The first step of momentum is the gradient, too.
+        model.compile(SGD(1.0, momentum=0.9, global_clipnorm=clip_norm))
     return model
 
 

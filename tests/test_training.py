@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import pytest
 import small
+import tensorflow as tf
 import train as train_script
 
 import mrcnn_tf as mr
 from mrcnn_tf.training.monitor import BestCheckpoint, callbacks
-from mrcnn_tf.training.optimizer import WarmupStep, make_optimizer
+from mrcnn_tf.training.optimizer import SGD, WarmupStep, make_optimizer
 
 
 def test_schedule_by_hand():
@@ -38,6 +39,28 @@ def test_optimizers_by_name(name, kind):
     config = small.config(train={"optimizer": name, "clip_norm": 2.0}).train
     optimizer = make_optimizer(config)
     assert type(optimizer).__name__ == kind and optimizer.global_clipnorm == 2.0
+
+
+def test_momentum_is_keras_s_and_stays_where_it_lies():
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(64, 64)).astype(np.float32)
+    kinds = SGD, keras.optimizers.SGD
+    ours, keras_s = (kind(0.1, momentum=0.9, weight_decay=0.01) for kind in kinds)
+    weights = [keras.Variable(start), keras.Variable(start)]
+
+    def address():
+        (momentum,) = ours.momentums
+        return np.frombuffer(memoryview(momentum.value.value()), np.float32).ctypes.data
+
+    for optimizer, weight in zip((ours, keras_s), weights, strict=True):
+        optimizer.build([weight])
+    first = address()
+    for _ in range(5):
+        gradient = tf.constant(rng.normal(size=start.shape), tf.float32)
+        for optimizer in (ours, keras_s):
+            optimizer.apply([gradient])
+        assert address() == first
+    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow
