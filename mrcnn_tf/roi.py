@@ -7,8 +7,7 @@ crop has one cell for each sample (for the usual two, it is twice the output a s
 and a mean over the samples follows. Used plainly, with the box as it is,
 `crop_and_resize` is off by more than a feature cell.
 
-All levels are sampled in one call: the feature maps are laid side by side on one
-canvas (`_Atlas`), and each box is moved to where its level lies.
+Where the samples lie is told here; how they are taken, in `sampling.py`.
 """
 
 import keras
@@ -65,68 +64,20 @@ def roi_align(
     if min(samples) < 1:
         raise ValueError(f"samples must be at least 1 each way, found {samples}")
     count = [each * output_size for each in samples]  # rows and columns of samples
-    atlas = _Atlas(features)
+    shapes = tf.stack([tf.shape(feature)[1:3] for feature in features])  # [L, 2]
     if len(features) == 1:
         level = tf.zeros(tf.shape(boxes)[:2], tf.int32)
     else:
         level = fpn_level(boxes, 2, 1 + len(features)) - 2  # [B, R]
     stride = tf.gather(tf.constant(strides, tf.float32), level)[..., None]  # [B, R, 1]
     first, step = _sample_grid(boxes / stride, count, aligned)  # [B, R, 2]
-    size = tf.gather(atlas.sizes, level)  # [B, R, 2]
-    origin = tf.gather(atlas.origins, level)
+    size = tf.cast(tf.gather(shapes, level), tf.float32)  # [B, R, 2]
 
     if image_index is None:
         image_index = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
         image_index = tf.reshape(image_index, tf.shape(boxes)[:2])
     inside = _inside(first, step, size, count)
-    return sample_cells(
-        atlas.canvas, image_index, origin + first, step, inside, samples
-    )
-
-
-class _Atlas:
-    """Feature maps on one canvas: the finest on top, the others in a row below.
-
-    Each map has a rim of one cell that repeats its edge, for the samples that fall
-    up to a cell outside. Around all are zeros, one cell wide: crop_and_resize gives
-    nothing beyond the canvas, and a rounding would put a sample that lies just on
-    the rim there. Attributes: `canvas` float32 [B, H, W, C]; `sizes` float32 [L, 2],
-    rows and columns of each map; `origins` float32 [L, 2], where cell (0, 0) of each
-    lies.
-    """
-
-    def __init__(self, features):
-        rim = [[0, 0], [1, 1], [1, 1], [0, 0]]
-        padded = [tf.pad(feature, rim, "SYMMETRIC") for feature in features]
-        shapes = [tf.shape(feature)[1:3] for feature in padded]
-        top, below = padded[0], padded[1:]
-        offsets = [tf.ones(2, tf.int32)]
-        if below:
-            column = 0
-            for shape in shapes[1:]:
-                offsets.append(tf.stack([1 + shapes[0][0], 1 + column]))
-                column += shape[1]
-            height = shapes[1][0]  # the next finest is the tallest below
-            row = tf.concat(
-                [_pad(m, (0, height - tf.shape(m)[1]), (0, 0)) for m in below], axis=2
-            )
-            width = tf.maximum(shapes[0][1], column)
-            self.canvas = tf.concat(
-                [
-                    _pad(top, (1, 0), (1, 1 + width - shapes[0][1])),
-                    _pad(row, (0, 1), (1, 1 + width - column)),
-                ],
-                axis=1,
-            )
-        else:
-            self.canvas = _pad(top, (1, 1), (1, 1))
-        self.sizes = tf.cast(tf.stack(shapes) - 2, tf.float32)
-        self.origins = tf.cast(tf.stack(offsets) + 1, tf.float32)
-
-
-def _pad(maps, rows, columns):
-    """Pads [B, H, W, C] with zeros, (before, after) its rows and its columns."""
-    return tf.pad(maps, [[0, 0], rows, columns, [0, 0]])
+    return sample_cells(features, level, image_index, first, step, inside, samples)
 
 
 def _sample_grid(boxes, count, aligned):

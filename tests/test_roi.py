@@ -107,21 +107,28 @@ def test_empty_slots_pass_through_forward_and_backward():
 
 
 @pytest.mark.parametrize("aligned", [False, True])
-def test_gradient_is_the_transpose(aligned):
+@pytest.mark.parametrize("strides", [(8,), (4, 8, 16, 32)])
+def test_gradient_is_the_transpose(strides, aligned):
     # <align(f), c> == <f, gradient(c)> for a linear map.
     rng = np.random.default_rng(0)
-    features = tf.constant(rng.normal(size=(2, 8, 9, 3)), tf.float32)
-    corners = rng.uniform(-8, 80, (2, 6, 2, 2))
+    height, width = 16 * max(strides), 18 * max(strides)
+    features = [
+        tf.constant(rng.normal(size=(2, height // s, width // s, 3)), tf.float32)
+        for s in strides
+    ]
+    corners = rng.uniform(-8, 1.1 * width, (2, 6, 2, 2))
     boxes = np.concatenate([corners.min(2), corners.max(2)], -1).astype(np.float32)
+    assert len(strides) == 1 or len(np.unique(roi.fpn_level(boxes))) > 2
     cotangent = tf.constant(rng.normal(size=(2, 6, 7, 7, 3)), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(features)
         product = tf.reduce_sum(
-            roi.roi_align([features], boxes, 7, [8], aligned) * cotangent
+            roi.roi_align(features, boxes, 7, strides, aligned) * cotangent
         )
-    gradient = tape.gradient(product, features)
-    size = float(tf.reduce_sum(tf.abs(gradient * features)))
-    assert float(tf.reduce_sum(gradient * features)) == pytest.approx(
+    gradients = tape.gradient(product, features)
+    shares = [g * f for g, f in zip(gradients, features, strict=True)]
+    size = sum(float(tf.reduce_sum(tf.abs(share))) for share in shares)
+    assert sum(float(tf.reduce_sum(share)) for share in shares) == pytest.approx(
         float(product), abs=1e-6 * size
     )
 
@@ -142,6 +149,25 @@ def test_gradient_loses_nothing_where_many_threads_add():
     for _ in range(5):
         many = gradient(np.repeat(one, 400, axis=1))
         np.testing.assert_allclose(many, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_gradient_has_the_same_bits_every_time():
+    # Summed by threads in an order of their own, it would not.
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.normal(size=(1, 64, 64, 256)), tf.float32)
+    corners = rng.uniform(0, 256, (1, 400, 2, 2))
+    boxes = np.concatenate([corners.min(2), corners.max(2)], -1).astype(np.float32)
+    cotangent = tf.constant(rng.normal(size=(1, 400, 7, 7, 256)), tf.float32)
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            out = tf.reduce_sum(roi.roi_align([features], boxes, 7, [4]) * cotangent)
+        return tape.gradient(out, features)
+
+    first = gradient().numpy()
+    assert all((gradient().numpy() == first).all() for _ in range(20))
 
 
 def test_rois_are_cut_alike_however_many_at_once(monkeypatch):
